@@ -1,0 +1,68 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { timeNs, type TimeNs } from './ids.js';
+
+/**
+ * Time as an argument. Deadlines use `monotonicMs`, which never jumps; `wallMs` and `wallNs` are for
+ * stamps that people and other programs read.
+ */
+export interface Clock {
+  monotonicMs(): number;
+  wallMs(): number;
+  wallNs(): TimeNs;
+  /** Resolves after `ms`; rejects with an AbortError as soon as `signal` aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  wallNs: () => timeNs(BigInt(Date.now()) * 1_000_000n),
+  sleep: async (ms, signal) => {
+    await delay(ms, undefined, signal === undefined ? {} : { signal });
+  },
+};
+
+/** A clock that stands still until it is told to move; for tests and simulations. */
+export class ManualClock implements Clock {
+  #nowMs: number;
+  readonly #sleepers: { atMs: number; wake: () => void }[] = [];
+
+  constructor(startMs = 1_700_000_000_000) {
+    this.#nowMs = startMs;
+  }
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return this.#nowMs;
+  }
+
+  wallNs(): TimeNs {
+    return timeNs(BigInt(Math.round(this.#nowMs)) * 1_000_000n);
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) {
+        reject(signal.reason as Error);
+        return;
+      }
+      this.#sleepers.push({ atMs: this.#nowMs + ms, wake: resolve });
+      signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    });
+  }
+
+  /** Moves time forward and wakes, in order, whoever's sleep has ended. */
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    this.#sleepers.sort((a, b) => a.atMs - b.atMs);
+    for (;;) {
+      const first = this.#sleepers[0];
+      if (first === undefined || first.atMs > this.#nowMs) return;
+      this.#sleepers.shift();
+      first.wake();
+    }
+  }
+}

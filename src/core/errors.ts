@@ -1,0 +1,129 @@
+import { constants } from 'node:os';
+
+/** The closed set of codes. POSIX names mean what errno(3) says; the rest is below the line. */
+export const GFS_ERROR_CODES = [
+  'EACCES',
+  'EAGAIN',
+  'EBADF',
+  'EBUSY',
+  'EDEADLK',
+  'EEXIST',
+  'EFBIG',
+  'EINTR',
+  'EINVAL',
+  'EIO',
+  'EISDIR',
+  'ELOOP',
+  'EMLINK',
+  'ENAMETOOLONG',
+  'ENODATA',
+  'ENODEV',
+  'ENOENT',
+  'ENOLCK',
+  'ENOSPC',
+  'ENOSYS',
+  'ENOTDIR',
+  'ENOTEMPTY',
+  'ENXIO',
+  'EOPNOTSUPP',
+  'EOVERFLOW',
+  'EPERM',
+  'ERANGE',
+  'EROFS',
+  'ESTALE',
+  'EXDEV',
+  'E2BIG',
+  // Not POSIX:
+  'CORRUPT', // stored bytes do not match their hash, or a record cannot be decoded
+  'UNAVAILABLE', // a server or store cannot be reached now; trying again may help
+  'TIMEOUT', // the deadline passed; whether the work was done is not known
+  'CANCELLED', // the caller gave up (AbortSignal)
+  'CONFIG', // a setting, argument or file of the user's is wrong
+  'INTERNAL', // a broken invariant: a bug of ours
+] as const;
+
+export type GfsErrorCode = (typeof GFS_ERROR_CODES)[number];
+
+export interface GfsErrorOptions {
+  cause?: unknown;
+  /** Whether the same call may succeed later without anybody changing anything. */
+  retryable?: boolean;
+  /** What a reader of the log needs to find the place: ino, offset, path, hash, ... */
+  context?: Readonly<Record<string, unknown>>;
+}
+
+/** The one error class. Adapters translate their vendor's errors into it where they meet them. */
+export class GfsError extends Error {
+  override readonly name = 'GfsError';
+  readonly code: GfsErrorCode;
+  readonly retryable: boolean;
+  readonly context: Readonly<Record<string, unknown>>;
+
+  constructor(code: GfsErrorCode, message: string, options: GfsErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable ?? (code === 'UNAVAILABLE' || code === 'EAGAIN');
+    this.context = options.context ?? {};
+  }
+}
+
+type PosixCode = Extract<GfsErrorCode, keyof typeof constants.errno>;
+
+/** Codes that are no errno of Linux, and the errno that a system call returns for them. */
+const ERRNO_OF_OTHER: Record<Exclude<GfsErrorCode, PosixCode>, PosixCode> = {
+  CORRUPT: 'EIO', // never wrong bytes
+  UNAVAILABLE: 'EIO',
+  TIMEOUT: 'EIO',
+  CANCELLED: 'EINTR',
+  CONFIG: 'EINVAL',
+  INTERNAL: 'EIO',
+};
+
+/** The positive errno number that a system call reports for this code. */
+export function errnoOf(code: GfsErrorCode): number {
+  const posix = code in ERRNO_OF_OTHER ? ERRNO_OF_OTHER[code as keyof typeof ERRNO_OF_OTHER] : code;
+  return constants.errno[posix as PosixCode];
+}
+
+/** Exit codes of the command line (doc/CLI.md lists them). */
+export function exitCodeOf(code: GfsErrorCode): number {
+  switch (code) {
+    case 'CONFIG':
+    case 'EINVAL':
+      return 2; // the user's words are off
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return 3;
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return 4;
+    case 'UNAVAILABLE':
+    case 'TIMEOUT':
+    case 'EAGAIN':
+    case 'EBUSY':
+      return 5; // trying again may help
+    case 'CORRUPT':
+      return 6;
+    case 'CANCELLED':
+      return 130; // as a shell reports SIGINT
+    default:
+      return 1;
+  }
+}
+
+/** Translates anything thrown, in particular Node's `ErrnoException`, into a GfsError. */
+export function toGfsError(thrown: unknown): GfsError {
+  if (thrown instanceof GfsError) return thrown;
+  if (thrown instanceof Error) {
+    const code = (thrown as NodeJS.ErrnoException).code;
+    if (code !== undefined && (GFS_ERROR_CODES as readonly string[]).includes(code)) {
+      return new GfsError(code as GfsErrorCode, thrown.message, { cause: thrown });
+    }
+    // EDQUOT is no code of ours: to the writer a full quota is a full disk.
+    if (code === 'EDQUOT') return new GfsError('ENOSPC', thrown.message, { cause: thrown });
+    if (thrown.name === 'AbortError') return new GfsError('CANCELLED', thrown.message, { cause: thrown });
+    return new GfsError('EIO', thrown.message, { cause: thrown });
+  }
+  return new GfsError('INTERNAL', `thrown value is no Error: ${String(thrown)}`);
+}

@@ -1,0 +1,49 @@
+/** A key: bytes, one per character (latin1), so that comparing strings compares bytes. */
+export type KvKey = string;
+
+export interface KvEntry {
+  readonly key: KvKey;
+  readonly value: Uint8Array;
+}
+
+/** `value: undefined` deletes the key. */
+export interface KvWrite {
+  readonly key: KvKey;
+  readonly value: Uint8Array | undefined;
+}
+
+export interface KvRange {
+  /** First key that may be returned; with `afterStart` only keys greater than it. */
+  readonly start: KvKey;
+  readonly afterStart?: boolean;
+  /** Keys returned are less than this. */
+  readonly end: KvKey;
+  readonly limit?: number;
+}
+
+/**
+ * An ordered key-value store with transactions: etcd's model, without what one writer does not need.
+ * The process that holds it is its only writer.
+ */
+export interface KvStore {
+  /** The value as of the last call of `commit`, committed or not. The bytes must not be changed. */
+  get(key: KvKey): Uint8Array | undefined;
+  /** Entries in key order, as of the last call of `commit`. */
+  range(range: KvRange): KvEntry[];
+  /**
+   * Applies all writes or none, and after every earlier commit. Visible to `get` and `range` at once;
+   * resolves when a killed process (not a lost machine) would find them again.
+   * Rejects with ENOSPC when the disk is full: then none of the writes are in the store, and `get` no
+   * longer shows them.
+   */
+  commit(writes: readonly KvWrite[]): Promise<void>;
+  /** Resolves when everything committed before the call survives a power cut (fsync). */
+  sync(): Promise<void>;
+  /** Commits, syncs, and lets go of the store. */
+  close(): Promise<void>;
+}
+
+/** The least key that is greater than every key with this prefix. */
+export function endOfPrefix(prefix: KvKey): KvKey {
+  return prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
+}
