@@ -7,4 +7,5 @@ export * from './clock.js';
 export * from './errors.js';
 export * from './ids.js';
 export * from './logger.js';
+export * from './native.js';
 export * from './semaphore.js';

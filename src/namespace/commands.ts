@@ -151,9 +151,20 @@ export type Invalidation =
 /** A change to one record. `undefined` deletes. */
 export type RecordWrite =
   | { readonly kind: 'inode'; readonly ino: Ino; readonly record: InodeRecord | undefined }
-  | { readonly kind: 'dentry'; readonly parent: Ino; readonly name: Name; readonly ino: Ino; readonly type: number }
+  | {
+      readonly kind: 'dentry';
+      readonly parent: Ino;
+      readonly name: Name;
+      readonly ino: Ino;
+      readonly type: number;
+    }
   | { readonly kind: 'no-dentry'; readonly parent: Ino; readonly name: Name }
-  | { readonly kind: 'xattr'; readonly ino: Ino; readonly name: string; readonly value: Uint8Array | undefined }
+  | {
+      readonly kind: 'xattr';
+      readonly ino: Ino;
+      readonly name: string;
+      readonly value: Uint8Array | undefined;
+    }
   | { readonly kind: 'orphan'; readonly ino: Ino; readonly present: boolean };
 
 export interface Applied {

@@ -1,0 +1,75 @@
+import type { Ino, TimeNs } from '../core/index.js';
+import type { InodeRecord, ManifestRef } from '../namespace/index.js';
+
+/** What a staged or cached file's own inode says; the truth about size and mtime while it is staged. */
+export interface ContentStat {
+  readonly size: number;
+  /** st_blocks * 512 */
+  readonly allocatedBytes: number;
+  readonly atimeNs: TimeNs;
+  readonly mtimeNs: TimeNs;
+}
+
+/**
+ * The content of one inode, open. All opens of an inode share one `OpenContent`; it lives until each of
+ * them is closed.
+ *
+ * It is `staged` from its first open for writing: then the file at `fd` is the only copy of what was
+ * written, and its size and mtime are the truth. It stays staged until a seal commits it.
+ * Methods that return a promise only when they must wait for a block do so for speed: `read`s of what is
+ * present are answered in the caller's turn.
+ */
+export interface OpenContent {
+  readonly ino: Ino;
+  /** The file on the node's disk (sparse); readable, and writable once staged. Stable while open. */
+  readonly fd: number;
+  readonly staged: boolean;
+  /** Every block is present in the file: the kernel may read (and, when staged, write) it directly. */
+  readonly whole: boolean;
+
+  stat(): ContentStat;
+  /** Makes `[offset, offset + length)` present in the file (fetch and verify what is absent, read ahead). */
+  ensure(offset: number, length: number): Promise<void> | undefined;
+  /** Like `ensure`, but only for what a write of this range does not overwrite wholly. Staged only. */
+  ensureForWrite(offset: number, length: number): Promise<void> | undefined;
+  /** Sets the size. Staged only. What lies beyond a smaller size is gone and reads as zeros later. */
+  truncate(size: number): Promise<void> | undefined;
+  /** fallocate(2) with FALLOC_FL_* mode. Staged only. */
+  fallocate(mode: number, offset: number, length: number): Promise<void>;
+  /** lseek(2) SEEK_DATA (3) or SEEK_HOLE (4). ENXIO at or past the end. */
+  seek(offset: number, whence: number): number;
+  /** Sets atime and mtime of the staged file, so that they survive a crash with it. */
+  setTimes(atimeNs: TimeNs, mtimeNs: TimeNs): void;
+  /** Resolves when what was written survives a power cut on this node (fdatasync). */
+  sync(dataOnly: boolean): Promise<void>;
+}
+
+/** Publishes what was sealed. Resolves 'gone' when the inode is no more: its content is then discarded. */
+export type CommitSealed = (sealed: {
+  readonly ino: Ino;
+  readonly baseVersion: number;
+  readonly manifest: ManifestRef;
+  readonly size: number;
+  readonly allocatedBytes: number;
+}) => Promise<'committed' | 'gone'>;
+
+/** What the filesystem knows of an inode that the content needs. */
+export type ContentInode = Pick<InodeRecord, 'ino' | 'size' | 'version' | 'manifest'>;
+
+/** The contents of all inodes on this node: staging, content cache, seal, fetch. */
+export interface ContentCache {
+  /** A new inode's content: empty, staged, open. Synchronous: a create must not wait. */
+  create(ino: Ino): OpenContent;
+  /**
+   * Opens content. With `write`, it is staged when this returns, and no seal of it is running; waits while
+   * more is staged than the bound. With `truncate` (implies write) what was there is not fetched.
+   * @throws GfsError ENOSPC, EIO, CORRUPT
+   */
+  open(inode: ContentInode, intent: 'read' | 'write' | 'truncate'): Promise<OpenContent>;
+  /** The content if it is open or staged at present. */
+  peek(ino: Ino): OpenContent | undefined;
+  /** Ends one open. After the last one a staged file is sealed within the flush interval. */
+  close(content: OpenContent, intent: 'read' | 'write' | 'truncate'): void;
+  /** The inode is gone: deletes whatever is here of it. Must not be open. */
+  discard(ino: Ino): void;
+}
