@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { types } from 'node:util';
 
 /** The closed set of codes. POSIX names mean what errno(3) says; the rest is below the line. */
 export const GFS_ERROR_CODES = [
@@ -115,7 +116,8 @@ export function exitCodeOf(code: GfsErrorCode): number {
 /** Translates anything thrown, in particular Node's `ErrnoException`, into a GfsError. */
 export function toGfsError(thrown: unknown): GfsError {
   if (thrown instanceof GfsError) return thrown;
-  if (thrown instanceof Error) {
+  // `instanceof Error` is false for an error of another realm, as jest's sandbox sees Node's own.
+  if (types.isNativeError(thrown)) {
     const code = (thrown as NodeJS.ErrnoException).code;
     if (code !== undefined && (GFS_ERROR_CODES as readonly string[]).includes(code)) {
       return new GfsError(code as GfsErrorCode, thrown.message, { cause: thrown });
