@@ -6,10 +6,17 @@ export interface KvEntry {
   readonly value: Uint8Array;
 }
 
+/**
+ * A value that is encoded when it is needed: a record that changes many times before its group is written
+ * (a directory, at each create in it) is then encoded once. Pure; the store calls it at most once, before
+ * the `commit` that brought it resolves.
+ */
+export type LazyValue = () => Uint8Array;
+
 /** `value: undefined` deletes the key. */
 export interface KvWrite {
   readonly key: KvKey;
-  readonly value: Uint8Array | undefined;
+  readonly value: Uint8Array | LazyValue | undefined;
 }
 
 export interface KvRange {
@@ -34,13 +41,15 @@ export interface KvStore {
    * Applies all writes or none, and after every earlier commit. Visible to `get` and `range` at once;
    * resolves when a killed process (not a lost machine) would find them again.
    * Rejects with ENOSPC when the disk is full: then none of the writes are in the store, and `get` no
-   * longer shows them.
+   * longer shows them, nor what was committed after them. Calls that share a transaction may share a promise.
    */
   commit(writes: readonly KvWrite[]): Promise<void>;
   /** Resolves when everything committed before the call survives a power cut (fsync). */
   sync(): Promise<void>;
   /** Commits, syncs, and lets go of the store. */
   close(): Promise<void>;
+  /** Optional: false when so little space is left that only what frees space may still be committed. */
+  hasRoom?(): boolean;
 }
 
 /** The least key that is greater than every key with this prefix. */

@@ -22,6 +22,8 @@ export const InodeFlag = {
   hasCapability: 2,
   hasAccessAcl: 4,
   hasDefaultAcl: 8,
+  /** Made by `tmpfile` and never named: the only inode without a name that `link` accepts. */
+  linkable: 16,
 } as const;
 
 /** Content is cut into blocks of this many bytes; the last one of a file may be shorter. */

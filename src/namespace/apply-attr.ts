@@ -1,0 +1,104 @@
+import { GfsError } from '../core/index.js';
+import { ChangeSet, hasFlag, type InodeChange, inodeOf } from './change-set.js';
+import type { Applied, CommitCommand, ReapCommand, SetattrCommand } from './commands.js';
+import { FILE_BYTES_MAX } from './limits.js';
+import { ACL_ACCESS, aclAfterChmod, decodeAcl, encodeAcl } from './posix-acl.js';
+import {
+  type InodeRecord,
+  InodeFlag,
+  PERMISSION_BITS,
+  S_IFMT,
+  S_ISGID,
+  S_ISUID,
+  isDirectory,
+  isRegular,
+} from './records.js';
+import type { NamespaceView } from './view.js';
+
+const S_IXGRP = 0o010;
+export const CAPABILITY = 'security.capability';
+
+/** chmod, chown, truncate, utimensat; see SetattrCommand for which times move. */
+export function applySetattr(view: NamespaceView, command: SetattrCommand): Applied {
+  const inode = inodeOf(view, command.ino);
+  if (command.size !== undefined) requireSizable(inode, command.size);
+  const changes = new ChangeSet();
+  const change: InodeChange = { ctimeNs: command.ctimeNs ?? command.timeNs };
+  if (command.uid !== undefined) change.uid = command.uid;
+  if (command.gid !== undefined) change.gid = command.gid;
+  if (command.size !== undefined) change.size = command.size;
+  if (command.allocatedBytes !== undefined) change.allocatedBytes = command.allocatedBytes;
+  if (command.atimeNs !== undefined) change.atimeNs = command.atimeNs;
+  if (command.mtimeNs !== undefined) change.mtimeNs = command.mtimeNs;
+  if (command.mode !== undefined) {
+    change.mode = (inode.mode & S_IFMT) | (command.mode & PERMISSION_BITS);
+    chmodAcl(view, changes, inode, change.mode);
+  }
+  const { killPrivileges } = command;
+  if (killPrivileges === 'all' || killPrivileges === 'suid-sgid') {
+    change.mode = withoutSetid(change.mode ?? inode.mode);
+  }
+  if ((killPrivileges === 'all' || killPrivileges === 'capability') && hasFlag(inode, 'hasCapability')) {
+    changes.xattr(inode.ino, CAPABILITY, undefined);
+    change.flags = flagsWithout(view, inode, CAPABILITY, InodeFlag.hasCapability);
+  }
+  return changes.applied(changes.put({ ...inode, ...change }));
+}
+
+/** @throws GfsError EISDIR, EINVAL, EFBIG */
+function requireSizable(inode: InodeRecord, size: number): void {
+  if (isDirectory(inode)) throw new GfsError('EISDIR', 'a directory has no size to set');
+  if (!isRegular(inode) || size < 0) throw new GfsError('EINVAL', 'only regular files can be truncated');
+  if (size > FILE_BYTES_MAX) throw new GfsError('EFBIG', `the largest file has ${FILE_BYTES_MAX} bytes`);
+}
+
+/**
+ * What a write, truncate or chown takes away: setuid, and setgid where it means more than mandatory
+ * locking. Directories keep theirs (there it means something else).
+ */
+export function withoutSetid(mode: number): number {
+  if (isDirectory({ mode })) return mode;
+  return mode & ~S_ISUID & ((mode & S_IXGRP) === 0 ? ~0 : ~S_ISGID);
+}
+
+/** The access ACL's owner, mask and others follow the mode. */
+function chmodAcl(view: NamespaceView, changes: ChangeSet, inode: InodeRecord, mode: number): void {
+  if (!hasFlag(inode, 'hasAccessAcl')) return;
+  const bytes = view.xattr(inode.ino, ACL_ACCESS);
+  const acl = bytes === undefined ? undefined : decodeAcl(bytes);
+  if (acl !== undefined) changes.xattr(inode.ino, ACL_ACCESS, encodeAcl(aclAfterChmod(acl, mode)));
+}
+
+/** The inode's flags once the xattr `name` is gone. `own` is that xattr's own flag, or 0. */
+export function flagsWithout(view: NamespaceView, inode: InodeRecord, name: string, own: number): number {
+  const othersLeft = view.xattrNames(inode.ino).some((other) => other !== name);
+  return inode.flags & ~own & (othersLeft ? ~0 : ~InodeFlag.hasXattr);
+}
+
+/**
+ * Publishes content. Times stay: the writes that made the content set them.
+ * @throws GfsError ENOENT when the inode is no more; ESTALE when somebody committed since `baseVersion`
+ */
+export function applyCommit(view: NamespaceView, command: CommitCommand): Applied {
+  const { ino, baseVersion, manifest, size, allocatedBytes } = command;
+  const inode = view.inode(ino);
+  if (inode === undefined) throw new GfsError('ENOENT', 'the inode is no more', { context: { ino } });
+  requireSizable(inode, size);
+  if (inode.version !== baseVersion) {
+    throw new GfsError('ESTALE', `version is ${inode.version}, not ${baseVersion}`, { context: { ino } });
+  }
+  const changes = new ChangeSet();
+  const version = baseVersion + 1;
+  return changes.applied(changes.put({ ...inode, version, manifest, size, allocatedBytes }));
+}
+
+/** @throws GfsError ESTALE when the inode is no more */
+export function applyReap(view: NamespaceView, command: ReapCommand): Applied {
+  const inode = inodeOf(view, command.ino);
+  const changes = new ChangeSet();
+  if (inode.nlink > 0) return changes.applied(inode);
+  for (const name of view.xattrNames(inode.ino)) changes.xattr(inode.ino, name, undefined);
+  changes.remove(inode.ino);
+  changes.orphan(inode.ino, false);
+  return changes.applied(inode);
+}
