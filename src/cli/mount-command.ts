@@ -1,0 +1,94 @@
+import { basename, relative } from 'node:path';
+import { Command, Option } from 'commander';
+import { toGfsError } from '../core/errors.js';
+import { isBackgroundChild, mountInBackground, reportToParent } from './background.js';
+import { planMount, type MountFlags, type MountPlan } from './mount-plan.js';
+import type { RunningMount } from './mount-service.js';
+import { DEFAULT_MOUNTPOINT } from './mountpoint.js';
+import { printLines } from './output.js';
+import { serve } from './serve.js';
+import { makeStateDir } from './state-dir.js';
+
+const HELP = `
+Mount options (-o, separated by commas):
+  ro, rw                     read-only or not
+  allow_other, noallow_other whether other users may enter (root's default: yes)
+  passthrough, nopassthrough whether the kernel reads and writes cached files directly (default: where it can)
+  locks=kernel|shared        where file locks are kept (default: kernel)
+  state=DIR, cache_size=SIZE, flush_interval=TIME   as the options above
+  nosuid, nodev, noexec, noatime, nodiratime, sync, dirsync   as in mount(8)
+  Words for other readers of fstab (defaults, _netdev, nofail, x-...) are ignored.
+
+Examples:
+  globalfs mount                                   ${DEFAULT_MOUNTPOINT}, in the background
+  globalfs mount -f ~/globalfs                     in the foreground, until Ctrl-C
+  globalfs mount -o ro,noatime --cache-size 20G /mnt/data`;
+
+const collect = (value: string, earlier: string[]): string[] => [...earlier, value];
+
+/** How this program was called, for lines that can be copied. */
+function thisProgram(): string {
+  const script = process.argv[1] ?? 'globalfs';
+  return basename(script) === 'main.js' ? `node ${relative(process.cwd(), script)}` : basename(script);
+}
+
+async function greet(mount: RunningMount, mountpoint: string, plan: MountPlan): Promise<void> {
+  const { inodes, passthrough } = await mount.status();
+  printLines([
+    `GlobalFS is mounted at ${mountpoint} (${inodes === 1 ? 'empty' : `${inodes} inodes`}).`,
+    `  state:       ${plan.stateDir}`,
+    `  passthrough: ${passthrough.enabled ? 'on' : 'off'} (${passthrough.reason})`,
+    'Try, in another terminal:',
+    `  echo hello > ${mountpoint}/hello && cat ${mountpoint}/hello`,
+    `  cp -a /usr/share/doc ${mountpoint}/ && ls ${mountpoint}/doc`,
+    `  ${thisProgram()} info ${mountpoint}/hello`,
+    'Ctrl-C unmounts; the files are there again at the next start.',
+  ]);
+}
+
+async function serveInForeground(plan: MountPlan): Promise<void> {
+  await serve(plan, (mount, mountpoint) => greet(mount, mountpoint, plan));
+}
+
+async function serveAsChild(plan: MountPlan): Promise<void> {
+  process.chdir('/'); // the directory that it was started in must stay unmountable
+  try {
+    await serve(plan, () => reportToParent({ kind: 'serving' }));
+  } catch (thrown) {
+    const { code, message } = toGfsError(thrown);
+    await reportToParent({ kind: 'failed', code, message });
+    throw thrown;
+  }
+}
+
+async function run(mountpoint: string | undefined, flags: MountFlags): Promise<void> {
+  const plan = planMount(mountpoint, flags, {
+    uid: process.getuid?.() ?? 0,
+    env: process.env,
+    stderrIsTerminal: process.stderr.isTTY,
+  });
+  if (plan.foreground) return serveInForeground(plan);
+  if (isBackgroundChild()) return serveAsChild(plan);
+  makeStateDir(plan.stateDir);
+  await mountInBackground(plan.stateDir);
+}
+
+export function mountCommand(): Command {
+  return new Command('mount')
+    .description('mount GlobalFS; returns when it serves, and goes on in the background')
+    .argument('[MOUNTPOINT]', `directory to mount on (default: ${DEFAULT_MOUNTPOINT})`)
+    .option('-f, --foreground', 'stay in the foreground until Ctrl-C; log to stderr')
+    .addOption(
+      new Option('-o, --option <LIST>', 'mount options, see below').argParser(collect).default([], 'none'),
+    )
+    .option(
+      '--state <DIR>',
+      'where all data is kept (default: /var/lib/globalfs, or ~/.local/share/globalfs)',
+    )
+    .option('--cache-size <SIZE>', "bound of the content cache, such as '20G' or '10%' (default: 10%)")
+    .option('--flush-interval <TIME>', 'the longest time that a closed file waits to be stored (default: 5s)')
+    .option('--log-file <FILE>', 'log here (default in the background: globalfs.log in the state directory)')
+    .option('--log-level <LEVEL>', 'error, warn, info or debug (default: info; warn on a terminal)')
+    .addHelpText('after', HELP)
+    .action(run);
+}
