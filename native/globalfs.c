@@ -451,10 +451,7 @@ static napi_value FuseServe(napi_env env, napi_callback_info info) {
   return receiver;
 }
 
-/* Interrupted requests (ENOENT) need no reply. */
-static napi_value reply_result(napi_env env, ssize_t n) {
-  return from_int(env, n < 0 && errno != ENOENT ? errno : 0);
-}
+static napi_value reply_result(napi_env env, ssize_t n) { return from_int(env, n < 0 ? errno : 0); }
 
 static napi_value FuseReply(napi_env env, napi_callback_info info) {
   napi_value a[MAX_ARGS];

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { timeNs, type TimeNs } from './ids.js';
+import { native } from './native.js';
 
 /**
  * Time as an argument. Deadlines use `monotonicMs`, which never jumps; `wallMs` and `wallNs` are for
@@ -66,3 +67,12 @@ export class ManualClock implements Clock {
     }
   }
 }
+
+/**
+ * The clock of a mount. Its wall time is the one by which the kernel stamps files, so that a file written
+ * by the kernel (passthrough) and one stamped here compare as `make` expects.
+ */
+export const kernelClock: Clock = {
+  ...systemClock,
+  wallNs: () => timeNs(native.coarseTimeNs()),
+};

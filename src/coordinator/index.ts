@@ -1,0 +1,7 @@
+/**
+ * The coordinator: who owns the namespace, and its client. Embedded, it lives in the mount's process.
+ * Imports core, namespace, leases, policy, sites and transfer.
+ */
+export type * from './client.js';
+export { EmbeddedClient } from './embedded-client.js';
+export type { LockFamily, LockRange, LockRequest } from '../leases/index.js';

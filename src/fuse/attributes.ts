@@ -1,0 +1,188 @@
+import { type Ino, type TimeNs, timeNs } from '../core/index.js';
+import {
+  InodeFlag,
+  type InodeRecord,
+  isDirectory,
+  isRegular,
+  S_IFDIR,
+  S_ISGID,
+  S_ISUID,
+  type SetattrCommand,
+} from '../namespace/index.js';
+import { type FilesystemContext, requireInode } from './context.js';
+import type { FileOpener } from './file-opener.js';
+import type { OpenFile, OpenTable } from './open-table.js';
+import type { Attributes, Validity } from './protocol/reply.js';
+
+/** A directory's size as `stat` shows it: one disk block, as ext4 shows for a small one. */
+const DIRECTORY_BYTES = 4096;
+
+const DAY_NS = 86_400_000_000_000n;
+
+type TimeChange = { readonly kind: 'now' } | { readonly kind: 'at'; readonly ns: bigint };
+
+/** What SETATTR asks to change; undefined stays. */
+export interface AttributeChange {
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly size?: number;
+  readonly atime?: TimeChange;
+  readonly mtime?: TimeChange;
+  /** The caller may not keep setuid and setgid over a change of size. */
+  readonly killSuidSgid: boolean;
+}
+
+/** getattr and setattr: the inode's record, and, while a file is open for writing, its staged file. */
+export class AttributeOperations {
+  readonly #context: FilesystemContext;
+  readonly #table: OpenTable;
+  readonly #opener: FileOpener;
+
+  constructor(context: FilesystemContext, table: OpenTable, opener: FileOpener) {
+    this.#context = context;
+    this.#table = table;
+    this.#opener = opener;
+  }
+
+  async get(ino: Ino): Promise<Attributes> {
+    return this.of(requireInode(await this.#context.client.inode(ino), ino));
+  }
+
+  /** The record's attributes, brought up to date from the staged file where one is open. */
+  of(record: InodeRecord): Attributes {
+    const file = isRegular(record) ? this.#table.files.get(record.ino) : undefined;
+    const live = file === undefined ? record : { ...record, ...liveAttributes(record, file) };
+    const bytes = isDirectory(record) ? DIRECTORY_BYTES : live.allocatedBytes;
+    return {
+      ino: record.ino,
+      size: isDirectory(record) ? DIRECTORY_BYTES : live.size,
+      blocks: Math.ceil(bytes / 512),
+      atimeNs: live.atimeNs,
+      mtimeNs: live.mtimeNs,
+      ctimeNs: live.ctimeNs,
+      mode: record.mode,
+      nlink: record.nlink,
+      uid: record.uid,
+      gid: record.gid,
+      rdev: record.rdev,
+    };
+  }
+
+  /**
+   * While the kernel may write a file without telling (passthrough, mmap), its attributes must be asked
+   * for; all others hold until the kernel is told otherwise.
+   */
+  validityOf(ino: number): Validity {
+    const sec = this.#context.options.validitySec;
+    const file = this.#table.files.get(ino as Ino);
+    return { entrySec: sec, attrSec: file !== undefined && file.writers > 0 ? 0 : sec };
+  }
+
+  async set(ino: Ino, change: AttributeChange): Promise<Attributes> {
+    const { client } = this.#context;
+    if (change.size !== undefined) return this.#setSize(ino, change, change.size);
+    const record = requireInode(await client.inode(ino), ino);
+    const nowNs = this.#context.clock.wallNs();
+    const command = this.#command(record, change, nowNs);
+    const { inode } = await client.execute(command);
+    if (isRegular(record) && (command.atimeNs !== undefined || command.mtimeNs !== undefined)) {
+      this.#opener.recordTimes(inode);
+    }
+    return this.of(inode);
+  }
+
+  async #setSize(ino: Ino, change: AttributeChange, size: number): Promise<Attributes> {
+    const { client, clock } = this.#context;
+    return this.#opener.withWritable(ino, size === 0 ? 'truncate' : 'write', async (file, record) => {
+      await file.content.truncate(size);
+      const nowNs = clock.wallNs();
+      const live = file.content.stat();
+      const command = this.#command(record, change, nowNs);
+      const { inode } = await client.execute({
+        mtimeNs: nowNs,
+        ...command,
+        size: live.size,
+        allocatedBytes: live.allocatedBytes,
+      });
+      this.#opener.recordTimes(inode);
+      return this.of(inode);
+    });
+  }
+
+  #command(record: InodeRecord, change: AttributeChange, nowNs: TimeNs): SetattrCommand {
+    // A chown that names neither owner still takes the privileges away: its SETATTR asks for nothing at all.
+    const chown =
+      change.uid !== undefined ||
+      change.gid !== undefined ||
+      (change.mode === undefined &&
+        change.size === undefined &&
+        change.atime === undefined &&
+        change.mtime === undefined);
+    const kill = chown
+      ? 'all'
+      : change.size === undefined
+        ? undefined
+        : change.killSuidSgid
+          ? 'all'
+          : 'capability';
+    return {
+      kind: 'setattr',
+      ino: record.ino,
+      timeNs: nowNs,
+      ...(change.mode === undefined ? {} : { mode: change.mode & 0o7777 }),
+      ...(change.uid === undefined ? {} : { uid: change.uid }),
+      ...(change.gid === undefined ? {} : { gid: change.gid }),
+      ...(change.atime === undefined ? {} : { atimeNs: resolveTime(change.atime, nowNs) }),
+      ...(change.mtime === undefined ? {} : { mtimeNs: resolveTime(change.mtime, nowNs) }),
+      ...(kill !== undefined && needsKill(record) ? { killPrivileges: kill } : {}),
+    };
+  }
+
+  /**
+   * A read reached this process: atime by the rule of `relatime`, as local filesystems are mounted
+   * (mount(8)): only when it is not later than mtime or ctime, or a day old.
+   */
+  async touch(ino: Ino): Promise<void> {
+    if (this.#context.options.noAtime || this.#context.options.readOnly) return;
+    const record = await this.#context.client.inode(ino);
+    if (record === undefined) return;
+    const nowNs = this.#context.clock.wallNs();
+    const current = record.atimeNs > record.mtimeNs && record.atimeNs > record.ctimeNs;
+    if (current && nowNs - record.atimeNs < DAY_NS) return;
+    if (record.atimeNs >= nowNs) return;
+    await this.#context.client.execute({
+      kind: 'setattr',
+      ino,
+      timeNs: nowNs,
+      atimeNs: nowNs,
+      ctimeNs: record.ctimeNs,
+    });
+  }
+}
+
+const resolveTime = (change: TimeChange, nowNs: TimeNs): TimeNs =>
+  change.kind === 'now' ? nowNs : timeNs(change.ns);
+
+/** Whether the inode holds anything that a write, truncate or chown has to take away. */
+export function needsKill(record: InodeRecord): boolean {
+  if ((record.mode & S_IFDIR) === S_IFDIR && isDirectory(record)) return false;
+  return (record.mode & (S_ISUID | S_ISGID)) !== 0 || (record.flags & InodeFlag.hasCapability) !== 0;
+}
+
+/** What the staged file of an open file says that the record does not know yet. */
+export function liveAttributes(
+  record: InodeRecord,
+  file: OpenFile,
+): Pick<InodeRecord, 'size' | 'allocatedBytes' | 'atimeNs' | 'mtimeNs' | 'ctimeNs'> {
+  const live = file.content.stat();
+  const written = file.content.staged && live.mtimeNs !== file.knownMtimeNs;
+  const read = file.mode.kind === 'passthrough' && live.atimeNs !== file.knownAtimeNs;
+  return {
+    size: file.content.staged ? live.size : record.size,
+    allocatedBytes: file.content.staged ? live.allocatedBytes : record.allocatedBytes,
+    atimeNs: read && live.atimeNs > record.atimeNs ? live.atimeNs : record.atimeNs,
+    mtimeNs: written ? live.mtimeNs : record.mtimeNs,
+    ctimeNs: written && live.mtimeNs > record.ctimeNs ? live.mtimeNs : record.ctimeNs,
+  };
+}

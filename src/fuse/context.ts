@@ -1,0 +1,44 @@
+import type { NamespaceClient } from '../coordinator/index.js';
+import { type Clock, GfsError, type Logger } from '../core/index.js';
+import type { InodeRecord } from '../namespace/index.js';
+import type { ContentCache } from '../transfer/index.js';
+
+/** FUSE passthrough: lets the kernel read and write a file of ours directly. */
+export interface Passthrough {
+  /** A backing id for the file, or undefined when the kernel refuses this file. */
+  open(fd: number): number | undefined;
+  close(backingId: number): void;
+}
+
+/** What the kernel is told when something changes behind its back. */
+export interface KernelCache {
+  /** The kernel drops an inode's cached attributes, and with `data` its cached pages. */
+  forgetInode(ino: number, data: boolean): void;
+}
+
+export interface FilesystemOptions {
+  readonly readOnly: boolean;
+  /** Do not update atime at all. */
+  readonly noAtime: boolean;
+  /** How long the kernel may cache names and attributes; it is told when they change. */
+  readonly validitySec: number;
+  /** A directory whose disk is what `df` shows. */
+  readonly stateDirectory: string;
+}
+
+/** What every group of operations works with. */
+export interface FilesystemContext {
+  readonly client: NamespaceClient;
+  readonly content: ContentCache;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly options: FilesystemOptions;
+  readonly kernel: KernelCache;
+  /** Undefined where the kernel or our privileges do not allow it. */
+  readonly passthrough: Passthrough | undefined;
+}
+
+export function requireInode(record: InodeRecord | undefined, ino: number): InodeRecord {
+  if (record === undefined) throw new GfsError('ESTALE', `no inode ${ino}`, { context: { ino } });
+  return record;
+}

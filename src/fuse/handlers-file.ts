@@ -1,0 +1,143 @@
+import { type HandlerTable, nodeOf, type Operations } from './handlers.js';
+import {
+  FSYNC_DATASYNC,
+  Opcode,
+  OPEN_KILL_SUIDGID,
+  RELEASE_FLOCK_UNLOCK,
+  WRITE_KILL_SUIDGID,
+} from './protocol/constants.js';
+import type { RequestReader } from './protocol/request.js';
+
+const O_EXCL = 0o200;
+/** Payload of a WRITE begins behind `struct fuse_write_in`. */
+const WRITE_DATA_AT = 40;
+/** `struct fuse_write_out` says 32 bits: a copy must not report more. */
+const COPY_MAX = 0x7fff_f000;
+
+/** Open regular files: content, sync, space. */
+export function fileHandlers(operations: Operations): HandlerTable {
+  const { names, files, table, replier, locks } = operations;
+  return new Map<Opcode, (r: RequestReader, unique: number) => void | Promise<void>>([
+    [
+      Opcode.OPEN,
+      async (r, unique) => {
+        const killSuidSgid = (r.u32(4) & OPEN_KILL_SUIDGID) !== 0;
+        replier.openedFile(unique, await files.open(nodeOf(r), r.u32(0), killSuidSgid));
+      },
+    ],
+    [
+      Opcode.CREATE,
+      async (r, unique) => {
+        const exclusive = (r.u32(0) & O_EXCL) !== 0;
+        const mode = { mode: r.u32(4), umask: r.u32(8) };
+        const caller = { uid: r.uid, gid: r.gid };
+        const { inode, file } = await names.create(nodeOf(r), r.cString(16), mode, caller, exclusive);
+        replier.created(unique, inode, files.opened(file, 'write'));
+      },
+    ],
+    [
+      Opcode.TMPFILE,
+      async (r, unique) => {
+        const mode = { mode: r.u32(4), umask: r.u32(8) };
+        const { inode, file } = await names.tmpfile(nodeOf(r), mode, { uid: r.uid, gid: r.gid });
+        replier.created(unique, inode, files.opened(file, 'write'));
+      },
+    ],
+    [Opcode.READ, read],
+    [Opcode.WRITE, write],
+    [
+      Opcode.FLUSH,
+      async (r, unique) => {
+        const handle = table.file(r.u64(0));
+        const owner = lockOwner(r, 16);
+        await files.publish(handle);
+        await locks.release(handle.file.ino, 'posix', owner);
+        replier.ok(unique);
+      },
+    ],
+    [
+      Opcode.RELEASE,
+      async (r, unique) => {
+        const fh = r.u64(0);
+        const [ino, owner, unlock] = [nodeOf(r), lockOwner(r, 16), (r.u32(12) & RELEASE_FLOCK_UNLOCK) !== 0];
+        await files.release(fh);
+        if (unlock) await locks.release(ino, 'flock', owner);
+        replier.ok(unique);
+      },
+    ],
+    [
+      Opcode.FSYNC,
+      async (r, unique) => {
+        await files.fsync(r.u64(0), (r.u32(8) & FSYNC_DATASYNC) !== 0);
+        replier.ok(unique);
+      },
+    ],
+    [
+      Opcode.FALLOCATE,
+      async (r, unique) => {
+        await files.fallocate(r.u64(0), r.u32(24), r.u64(8), r.u64(16), { uid: r.uid });
+        replier.ok(unique);
+      },
+    ],
+    [Opcode.LSEEK, (r, unique) => replier.u64(unique, files.seek(r.u64(0), r.u64(8), r.u32(16)))],
+    [
+      Opcode.COPY_FILE_RANGE,
+      async (r, unique) => {
+        const source = { fh: r.u64(0), offset: r.u64(8) };
+        const target = { fh: r.u64(24), offset: r.u64(32) };
+        const length = Math.min(r.u64(40), COPY_MAX);
+        replier.written(unique, await files.copyRange(source, target, length, { uid: r.uid }));
+      },
+    ],
+    [
+      Opcode.STATFS,
+      async (_r, unique) => {
+        const statistics = await operations.statistics();
+        replier.device.reply.begin(unique, 0);
+        replier.device.reply.statfsOut(statistics);
+        replier.device.send();
+      },
+    ],
+    [
+      Opcode.SYNCFS,
+      async (_r, unique) => {
+        await operations.syncAll();
+        replier.ok(unique);
+      },
+    ],
+  ]);
+
+  /** What is in the page cache is answered in this turn, without passing through JavaScript. */
+  function read(r: RequestReader, unique: number): void | Promise<void> {
+    const handle = table.file(r.u64(0));
+    const offset = r.u64(8);
+    const length = r.u32(16);
+    const waiting = files.prepareRead(handle, offset, length);
+    if (waiting === undefined) {
+      const sent = replier.device.sendFromFile(unique, handle.file.content.fd, offset, length);
+      if (sent >= 0) return files.touch(handle.file.ino);
+    }
+    return (async () => {
+      await waiting;
+      replier.bytes(unique, await files.readSlow(handle, offset, length));
+      await files.touch(handle.file.ino);
+    })();
+  }
+
+  function write(r: RequestReader, unique: number): void | Promise<void> {
+    const handle = table.file(r.u64(0));
+    const offset = r.u64(8);
+    const length = r.u32(16);
+    const killSuidSgid = (r.u32(20) & WRITE_KILL_SUIDGID) !== 0;
+    const start = r.position(WRITE_DATA_AT);
+    const written = files.write(handle, replier.device.batch, start, length, offset, killSuidSgid);
+    if (typeof written === 'number') {
+      replier.written(unique, written);
+      return undefined;
+    }
+    return written.then((bytes) => replier.written(unique, bytes));
+  }
+}
+
+/** The kernel's lock owner is a hash: all 64 bits count. */
+export const lockOwner = (r: RequestReader, at: number): string => r.i64(at).toString(16);

@@ -1,0 +1,221 @@
+import { closeSync, openSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import type { NamespaceClient } from '../coordinator/index.js';
+import {
+  type Clock,
+  errorFields,
+  GfsError,
+  type Logger,
+  NAME_BYTES_MAX,
+  native,
+  toGfsError,
+} from '../core/index.js';
+import type { ContentCache } from '../transfer/index.js';
+import { AttributeOperations } from './attributes.js';
+import type { FilesystemContext, FilesystemOptions, Passthrough } from './context.js';
+import { FuseDevice } from './device.js';
+import { DirectoryOperations } from './directory-operations.js';
+import { FileOpener } from './file-opener.js';
+import { FileOperations } from './file-operations.js';
+import { type HandlerTable, makeHandlers } from './handlers.js';
+import { LockOperations } from './lock-operations.js';
+import { NameOperations } from './name-operations.js';
+import { negotiate, type Negotiated, type Wishes } from './negotiation.js';
+import { OpenTable } from './open-table.js';
+import { Opcode } from './protocol/constants.js';
+import type { FilesystemStatistics } from './protocol/reply.js';
+import type { RequestReader } from './protocol/request.js';
+import { Replier } from './replier.js';
+import { XattrOperations } from './xattr-operations.js';
+
+/** Free inodes that `df -i` shows: nothing but the disk bounds them. */
+const FILES_FREE = 2 ** 32;
+const ENOSYS = 38;
+
+export interface SessionParts {
+  readonly fd: number;
+  readonly client: NamespaceClient;
+  readonly content: ContentCache;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly options: FilesystemOptions;
+  readonly wishes: Wishes;
+}
+
+export interface SessionStatistics {
+  readonly protocol: string;
+  readonly passthrough: boolean;
+  readonly openHandles: number;
+  readonly knownInodes: number;
+  /** Requests served, by opcode name. */
+  readonly requests: Readonly<Record<string, number>>;
+}
+
+/** One mount's conversation with the kernel, from INIT to the unmount. */
+export class FuseSession {
+  readonly #parts: SessionParts;
+  readonly #device: FuseDevice;
+  readonly #table = new OpenTable();
+  readonly #opener: FileOpener;
+  readonly #replier: Replier;
+  readonly #handlers: HandlerTable;
+  readonly #interruptible = new Map<number, AbortController>();
+  readonly #counts = new Map<number, number>();
+  #negotiated: Negotiated | undefined;
+  #refusal: GfsError | undefined;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.#device = new FuseDevice(parts.fd);
+    const context: FilesystemContext = {
+      ...parts,
+      kernel: { forgetInode: (ino, data) => this.#forgetInode(ino, data) },
+      passthrough: parts.wishes.passthrough ? this.#passthrough() : undefined,
+    };
+    const table = this.#table;
+    this.#opener = new FileOpener(context, table);
+    const attributes = new AttributeOperations(context, table, this.#opener);
+    const names = new NameOperations(context, table, this.#opener);
+    const files = new FileOperations(context, table, this.#opener, attributes, parts.wishes.sharedLocks);
+    this.#replier = new Replier(this.#device, { attributes, names, files, table, logger: parts.logger });
+    this.#handlers = makeHandlers({
+      replier: this.#replier,
+      table,
+      attributes,
+      names,
+      files,
+      directories: new DirectoryOperations(context, table, attributes),
+      xattrs: new XattrOperations(context),
+      locks: new LockOperations(parts.client),
+      clock: parts.clock,
+      interruptible: (unique, work) => this.#runInterruptible(unique, work),
+      statistics: () => this.#statistics(),
+      syncAll: () => this.#syncAll(),
+    });
+  }
+
+  /**
+   * Serves until the filesystem is unmounted, then closes what was still open.
+   * @throws GfsError when the kernel's protocol is too old, or its device fails
+   */
+  async serve(): Promise<void> {
+    try {
+      await this.#device.serve((request) => this.#handle(request));
+    } finally {
+      for (const [fh, handle] of [...this.#table.fileHandles()]) {
+        this.#table.remove(fh);
+        await this.#opener.close(handle.file, handle.intent);
+      }
+    }
+    if (this.#refusal !== undefined) throw this.#refusal;
+  }
+
+  statistics(): SessionStatistics {
+    const requests = [...this.#counts].map(
+      ([opcode, count]) => [Opcode[opcode] ?? `${opcode}`, count] as const,
+    );
+    return {
+      protocol: this.#negotiated === undefined ? 'none' : `7.${this.#negotiated.minor}`,
+      passthrough: this.#negotiated?.passthrough ?? false,
+      openHandles: this.#table.handleCount,
+      knownInodes: this.#table.knownInodes,
+      requests: Object.fromEntries(requests),
+    };
+  }
+
+  #handle(request: RequestReader): void {
+    const { opcode, unique, nodeid: ino } = request;
+    this.#counts.set(opcode, (this.#counts.get(opcode) ?? 0) + 1);
+    const handler = this.#handlers.get(opcode);
+    if (handler === undefined) {
+      this.#handleOther(opcode, unique, request);
+      return;
+    }
+    try {
+      const work = handler(request, unique);
+      if (work !== undefined)
+        work.catch((thrown: unknown) => this.#replier.error(unique, thrown, { opcode, ino }));
+    } catch (thrown) {
+      this.#replier.error(unique, thrown, { opcode, ino });
+    }
+  }
+
+  #handleOther(opcode: number, unique: number, request: RequestReader): void {
+    if (opcode === Opcode.INTERRUPT) this.#interruptible.get(request.u64(0))?.abort();
+    else if (opcode === Opcode.INIT) this.#init(request);
+    else if (opcode === Opcode.DESTROY) this.#replier.ok(unique);
+    else this.#device.sendErrno(unique, ENOSYS);
+  }
+
+  #init(request: RequestReader): void {
+    try {
+      const negotiated = negotiate(request, this.#device.reply, this.#parts.wishes);
+      this.#negotiated = negotiated ?? this.#negotiated;
+      this.#device.send();
+    } catch (thrown) {
+      this.#refusal = toGfsError(thrown);
+      this.#device.sendError(request.unique, thrown);
+    }
+  }
+
+  async #runInterruptible<T>(unique: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    this.#interruptible.set(unique, controller);
+    try {
+      return await work(controller.signal);
+    } finally {
+      this.#interruptible.delete(unique);
+    }
+  }
+
+  #forgetInode(ino: number, data: boolean): void {
+    this.#device.notifyInvalInode(ino, data).catch((thrown: unknown) => {
+      this.#parts.logger.warn('the kernel could not be told to forget an inode', {
+        ino,
+        ...errorFields(thrown),
+      });
+    });
+  }
+
+  #passthrough(): Passthrough {
+    let refusals = 0;
+    return {
+      open: (fd) => {
+        if (this.#negotiated?.passthrough !== true) return undefined;
+        try {
+          return native.backingOpen(this.#parts.fd, fd);
+        } catch (thrown) {
+          // EPERM without CAP_SYS_ADMIN, ELOOP when the state lies on a stacked filesystem: served by the process.
+          if (refusals++ === 0)
+            this.#parts.logger.warn('the kernel refuses passthrough', errorFields(thrown));
+          return undefined;
+        }
+      },
+      close: (backingId) => native.backingClose(this.#parts.fd, backingId),
+    };
+  }
+
+  async #statistics(): Promise<FilesystemStatistics> {
+    const disk = await statfs(this.#parts.options.stateDirectory);
+    const { inodes } = await this.#parts.client.statistics();
+    return {
+      blocks: disk.blocks,
+      blocksFree: disk.bfree,
+      blocksAvailable: disk.bavail,
+      files: inodes + FILES_FREE,
+      filesFree: FILES_FREE,
+      blockBytes: disk.bsize,
+      nameBytesMax: NAME_BYTES_MAX,
+    };
+  }
+
+  async #syncAll(): Promise<void> {
+    const fd = openSync(this.#parts.options.stateDirectory, 'r');
+    try {
+      await native.syncfs(fd);
+    } finally {
+      closeSync(fd);
+    }
+    await this.#parts.client.flush();
+  }
+}

@@ -1,0 +1,4 @@
+/**
+ * Who may do what, among all holders: file locks. Pure; imports core.
+ */
+export * from './lock-table.js';
