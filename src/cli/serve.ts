@@ -42,11 +42,15 @@ async function start(plan: MountPlan, logger: ProcessLogger): Promise<Serving> {
   }
 }
 
+/** One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm (its signal-manager.js). */
+const SAME_SIGNAL_MS = 500;
+
 /** The first SIGINT or SIGTERM stops the mount in order; a second one ends the process at once. */
 function stopOnSignals(serving: Serving, logger: ProcessLogger, hangupStops: boolean): void {
-  let stopping = false;
+  let stoppingSinceMs: number | undefined;
   const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) {
+    if (stoppingSinceMs !== undefined) {
+      if (performance.now() - stoppingSinceMs < SAME_SIGNAL_MS) return;
       logger.warn('second signal: ending at once; what is not stored yet is stored at the next mount', {
         signal,
       });
@@ -54,7 +58,7 @@ function stopOnSignals(serving: Serving, logger: ProcessLogger, hangupStops: boo
       unmount(serving.mountpoint, { lazy: true }).then(leave, leave); // it may be unmounted already
       return;
     }
-    stopping = true;
+    stoppingSinceMs = performance.now();
     logger.info('stopping', { signal });
     serving.mount.stop().catch((thrown: unknown) => {
       logger.error('the mount did not stop in order', errorFields(thrown));
