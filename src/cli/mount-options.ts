@@ -15,17 +15,19 @@ export interface MountOptions {
 }
 
 /** Words for the kernel, and what takes them back. Without a word, the kernel's default holds. */
-const KERNEL_OPTIONS: Readonly<Record<string, readonly string[]>> = {
-  nosuid: ['suid'],
-  nodev: ['dev'],
-  noexec: ['exec'],
-  noatime: ['atime', 'relatime', 'strictatime', 'lazytime'],
-  nodiratime: ['diratime'],
-  sync: ['async'],
-  dirsync: [],
-};
+const KERNEL_OPTIONS: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    nosuid: ['suid'],
+    nodev: ['dev'],
+    noexec: ['exec'],
+    noatime: ['atime', 'relatime', 'strictatime', 'lazytime'],
+    nodiratime: ['diratime'],
+    sync: ['async'],
+    dirsync: [],
+  }),
+);
 
-const TAKEN_BACK = new Set(Object.values(KERNEL_OPTIONS).flat());
+const TAKEN_BACK = new Set([...KERNEL_OPTIONS.values()].flat());
 
 /** Words for other readers of fstab (mount(8), systemd); `user` and its kin imply nothing here. */
 const FSTAB_WORDS = [
@@ -42,37 +44,42 @@ const FSTAB_WORDS = [
 ];
 
 type Apply = (options: MountOptions) => void;
+type Assign = (value: string, options: MountOptions) => void;
 
-const WORDS: Readonly<Record<string, Apply>> = {
-  ro: (o) => (o.readOnly = true),
-  rw: (o) => (o.readOnly = false),
-  allow_other: (o) => (o.allowOther = true),
-  noallow_other: (o) => (o.allowOther = false),
-  passthrough: (o) => (o.passthrough = true),
-  nopassthrough: (o) => (o.passthrough = false),
-};
+const WORDS: ReadonlyMap<string, Apply> = new Map(
+  Object.entries<Apply>({
+    ro: (o) => (o.readOnly = true),
+    rw: (o) => (o.readOnly = false),
+    allow_other: (o) => (o.allowOther = true),
+    noallow_other: (o) => (o.allowOther = false),
+    passthrough: (o) => (o.passthrough = true),
+    nopassthrough: (o) => (o.passthrough = false),
+  }),
+);
 
-const VALUES: Readonly<Record<string, (value: string, options: MountOptions) => void>> = {
-  locks: (value, o) => {
-    if (value !== 'kernel' && value !== 'shared') {
-      throw problem('CONFIG', `not a way to lock: '${value}'`, '-o locks', "use 'kernel' or 'shared'");
-    }
-    o.locks = value;
-  },
-  state: (value, o) => {
-    if (value === '') throw problem('CONFIG', 'no directory given', '-o state', "write '-o state=DIR'");
-    o.stateDir = value;
-  },
-  cache_size: (value, o) => (o.cacheSize = parseCacheSize(value, '-o cache_size')),
-  flush_interval: (value, o) => (o.flushIntervalMs = parseDurationMs(value, '-o flush_interval')),
-};
+const VALUES: ReadonlyMap<string, Assign> = new Map(
+  Object.entries<Assign>({
+    locks: (value, o) => {
+      if (value !== 'kernel' && value !== 'shared') {
+        throw problem('CONFIG', `not a way to lock: '${value}'`, '-o locks', "use 'kernel' or 'shared'");
+      }
+      o.locks = value;
+    },
+    state: (value, o) => {
+      if (value === '') throw problem('CONFIG', 'no directory given', '-o state', "write '-o state=DIR'");
+      o.stateDir = value;
+    },
+    cache_size: (value, o) => (o.cacheSize = parseCacheSize(value, '-o cache_size')),
+    flush_interval: (value, o) => (o.flushIntervalMs = parseDurationMs(value, '-o flush_interval')),
+  }),
+);
 
 function kernelWord(word: string, options: MountOptions): boolean {
-  if (word in KERNEL_OPTIONS || TAKEN_BACK.has(word)) {
+  if (KERNEL_OPTIONS.has(word) || TAKEN_BACK.has(word)) {
     options.kernelOptions = options.kernelOptions.filter(
-      (earlier) => earlier !== word && !(KERNEL_OPTIONS[earlier] ?? []).includes(word),
+      (earlier) => earlier !== word && !(KERNEL_OPTIONS.get(earlier) ?? []).includes(word),
     );
-    if (word in KERNEL_OPTIONS) options.kernelOptions.push(word);
+    if (KERNEL_OPTIONS.has(word)) options.kernelOptions.push(word);
     return true;
   }
   return false;
@@ -80,9 +87,9 @@ function kernelWord(word: string, options: MountOptions): boolean {
 
 function unknown(word: string): never {
   const known = [
-    ...Object.keys(WORDS),
-    ...Object.keys(VALUES).map((key) => `${key}=`),
-    ...Object.keys(KERNEL_OPTIONS),
+    ...WORDS.keys(),
+    ...[...VALUES.keys()].map((key) => `${key}=`),
+    ...KERNEL_OPTIONS.keys(),
     ...TAKEN_BACK,
     ...FSTAB_WORDS,
   ];
@@ -113,8 +120,8 @@ export function parseMountOptions(lists: readonly string[]): MountOptions {
       );
     }
     const equals = word.indexOf('=');
-    const apply = WORDS[word];
-    const assign = equals < 0 ? undefined : VALUES[word.slice(0, equals)];
+    const apply = WORDS.get(word);
+    const assign = equals < 0 ? undefined : VALUES.get(word.slice(0, equals));
     if (apply !== undefined) apply(options);
     else if (assign !== undefined) assign(word.slice(equals + 1), options);
     else if (!kernelWord(word, options)) unknown(word);
