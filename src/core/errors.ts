@@ -86,31 +86,49 @@ export function errnoOf(code: GfsErrorCode): number {
   return constants.errno[posix as PosixCode];
 }
 
-/** Exit codes of the command line (doc/CLI.md lists them). */
+/** Exit codes of the command line (doc/CLI.md lists them); 1 is "failed, and no other code says how". */
+const EXIT_CODES: Record<GfsErrorCode, number> = {
+  EACCES: 4,
+  EAGAIN: 5, // trying again may help
+  EBADF: 1,
+  EBUSY: 5,
+  EDEADLK: 1,
+  EEXIST: 1,
+  EFBIG: 1,
+  EINTR: 1,
+  EINVAL: 2, // the user's words are off
+  EIO: 1,
+  EISDIR: 1,
+  ELOOP: 1,
+  EMLINK: 1,
+  ENAMETOOLONG: 1,
+  ENODATA: 1,
+  ENODEV: 1,
+  ENOENT: 3,
+  ENOLCK: 1,
+  ENOSPC: 1,
+  ENOSYS: 1,
+  ENOTDIR: 3,
+  ENOTEMPTY: 1,
+  ENXIO: 1,
+  EOPNOTSUPP: 1,
+  EOVERFLOW: 1,
+  EPERM: 4,
+  ERANGE: 1,
+  EROFS: 4,
+  ESTALE: 1,
+  EXDEV: 1,
+  E2BIG: 1,
+  CORRUPT: 6,
+  UNAVAILABLE: 5,
+  TIMEOUT: 5,
+  CANCELLED: 130, // as a shell reports SIGINT
+  CONFIG: 2,
+  INTERNAL: 1,
+};
+
 export function exitCodeOf(code: GfsErrorCode): number {
-  switch (code) {
-    case 'CONFIG':
-    case 'EINVAL':
-      return 2; // the user's words are off
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return 3;
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return 4;
-    case 'UNAVAILABLE':
-    case 'TIMEOUT':
-    case 'EAGAIN':
-    case 'EBUSY':
-      return 5; // trying again may help
-    case 'CORRUPT':
-      return 6;
-    case 'CANCELLED':
-      return 130; // as a shell reports SIGINT
-    default:
-      return 1;
-  }
+  return EXIT_CODES[code];
 }
 
 /** Translates anything thrown, in particular Node's `ErrnoException`, into a GfsError. */

@@ -28,6 +28,7 @@ export class FuseDevice {
   readonly fd: number;
   readonly #offsets = new Uint32Array(BATCH_REQUESTS_MAX + 1);
   #server: NativeServer | undefined;
+  #end: (() => void) | undefined;
 
   constructor(fd: number) {
     this.fd = fd;
@@ -46,6 +47,7 @@ export class FuseDevice {
           handle(this.request);
         }
       };
+      this.#end = resolve;
       const onEnd = (errno: number): void => {
         this.#server = undefined;
         if (errno === 0) resolve();
@@ -56,9 +58,11 @@ export class FuseDevice {
     });
   }
 
+  /** Serves no more, though the filesystem may still be mounted: `serve` resolves. */
   stop(): void {
     this.#server?.stop();
     this.#server = undefined;
+    this.#end?.();
   }
 
   /**

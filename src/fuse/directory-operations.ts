@@ -1,4 +1,4 @@
-import type { Ino } from '../core/index.js';
+import type { Ino, Name } from '../core/index.js';
 import { type InodeRecord, S_IFDIR } from '../namespace/index.js';
 import type { AttributeOperations } from './attributes.js';
 import { type FilesystemContext, requireInode } from './context.js';
@@ -72,7 +72,7 @@ export class DirectoryOperations {
     const entries: Page = [];
     // An entry takes at least 32 bytes, 160 with attributes: more than this cannot fit.
     const most = Math.ceil(limit / (plus ? 160 : 32));
-    let after = handle.names.at(-1) ?? '';
+    let after: Name | '' = handle.names.at(-1) ?? '';
     let bytes = 0;
     while (entries.length < most && bytes < limit) {
       const wanted = Math.min(PAGE_ENTRIES, most - entries.length);
@@ -120,4 +120,4 @@ export class DirectoryOperations {
   }
 }
 
-type Page = { ino: Ino; name: string; type: number; inode: InodeRecord | undefined }[];
+type Page = { ino: Ino; name: Name; type: number; inode: InodeRecord | undefined }[];

@@ -1,4 +1,4 @@
-import { GfsError, type Ino, type TimeNs } from '../core/index.js';
+import { GfsError, type Ino, type Name, type TimeNs } from '../core/index.js';
 import type { OpenContent } from '../transfer/index.js';
 
 export type OpenIntent = 'read' | 'write' | 'truncate';
@@ -30,7 +30,7 @@ export interface DirectoryHandle {
   readonly kind: 'directory';
   readonly ino: Ino;
   /** Names in the order they were handed out: offset 2 + n is after the name at index n. */
-  names: string[];
+  names: Name[];
 }
 
 export type Handle = FileHandle | DirectoryHandle;

@@ -4,7 +4,7 @@ import type { NamespaceClient } from '../coordinator/index.js';
 import {
   type Clock,
   errorFields,
-  GfsError,
+  type GfsError,
   type Logger,
   NAME_BYTES_MAX,
   native,
@@ -110,6 +110,11 @@ export class FuseSession {
     if (this.#refusal !== undefined) throw this.#refusal;
   }
 
+  /** Ends `serve` though files may be open: who uses them gets errors from then on. */
+  stop(): void {
+    this.#device.stop();
+  }
+
   statistics(): SessionStatistics {
     const requests = [...this.#counts].map(
       ([opcode, count]) => [Opcode[opcode] ?? `${opcode}`, count] as const,
@@ -141,10 +146,19 @@ export class FuseSession {
   }
 
   #handleOther(opcode: number, unique: number, request: RequestReader): void {
-    if (opcode === Opcode.INTERRUPT) this.#interruptible.get(request.u64(0))?.abort();
-    else if (opcode === Opcode.INIT) this.#init(request);
-    else if (opcode === Opcode.DESTROY) this.#replier.ok(unique);
-    else this.#device.sendErrno(unique, ENOSYS);
+    switch (opcode as Opcode) {
+      case Opcode.INTERRUPT: // of a request that was answered meanwhile: nothing to do
+        this.#interruptible.get(request.u64(0))?.abort();
+        return;
+      case Opcode.INIT:
+        this.#init(request);
+        return;
+      case Opcode.DESTROY:
+        this.#replier.ok(unique);
+        return;
+      default:
+        this.#device.sendErrno(unique, ENOSYS);
+    }
   }
 
   #init(request: RequestReader): void {
