@@ -8,7 +8,8 @@ import { Reaper } from './reaper.js';
 import { commandLine, run } from './run.js';
 
 export const projectDir = fileURLToPath(new URL('../../', import.meta.url)).replace(/\/$/, '');
-export const cli = join(projectDir, 'dist/cli/main.js');
+/** The command line under test; `GLOBALFS_TEST_CLI` names another build's `cli/main.js`. */
+export const cli = process.env.GLOBALFS_TEST_CLI ?? join(projectDir, 'dist/cli/main.js');
 
 /**
  * What the tests run on. `globalfs` is the real thing; `plain` (a directory) and `bindfs` (a C filesystem

@@ -158,12 +158,20 @@ static void do_moved(char **a) {
   answer_text("0 unmarked");
 }
 
-/* A value is SEED:LENGTH (made bytes) or the bytes themselves. */
+/* A value is SEED:LENGTH (made bytes), 0x and hex digits, or the bytes themselves. */
 static size_t value_of(const char *word, unsigned char *to) {
+  if (strncmp(word, "0x", 2) == 0) {
+    size_t length = 0;
+    for (const char *at = word + 2; at[0] != 0 && at[1] != 0; at += 2) {
+      char pair[3] = {at[0], at[1], 0};
+      to[length++] = (unsigned char)strtol(pair, NULL, 16);
+    }
+    return length;
+  }
   const char *colon = strchr(word, ':');
   if (colon != NULL && strspn(word, "0123456789") == (size_t)(colon - word) && colon > word) {
     size_t length = (size_t)number(colon + 1);
-    fill(to, length, number(word), 0);
+    fill(to, length, strtoll(word, NULL, 10), 0);
     return length;
   }
   memcpy(to, word, strlen(word));

@@ -134,14 +134,23 @@ static void do_map(char **a) {
   answer(0);
 }
 
+/* Whether this range of a map can be touched at all; what lies beyond the file's end is SIGBUS's affair. */
+static int mapped(const char *map, const char *offset, const char *length) {
+  long long m = number(map);
+  errno = EFAULT;
+  return maps[m].at != NULL && (size_t)(number(offset) + number(length)) <= maps[m].length;
+}
+
 /* mput MAP OFFSET SEED LENGTH; mget MAP OFFSET LENGTH. A SIGBUS is an answer. */
 static void do_mput(char **a) {
+  if (!mapped(a[0], a[1], a[3])) return answer(-1);
   signal(SIGBUS, bus);
   if (sigsetjmp(on_bus, 1) != 0) return answer_text("SIGBUS");
   fill(maps[number(a[0])].at + number(a[1]), (size_t)number(a[3]), number(a[2]), number(a[1]));
   answer(0);
 }
 static void do_mget(char **a) {
+  if (!mapped(a[0], a[1], a[2])) return answer(-1);
   signal(SIGBUS, bus);
   if (sigsetjmp(on_bus, 1) != 0) return answer_text("SIGBUS");
   answer_bytes((ssize_t)number(a[2]), maps[number(a[0])].at + number(a[1]));
@@ -149,6 +158,7 @@ static void do_mget(char **a) {
 
 /* msync MAP; unmap MAP */
 static void do_msync(char **a) {
+  if (!mapped(a[0], "0", "0")) return answer(-1);
   answer(msync(maps[number(a[0])].at, maps[number(a[0])].length, MS_SYNC));
 }
 static void do_unmap(char **a) {

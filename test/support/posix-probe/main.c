@@ -1,4 +1,5 @@
 #include "probe.h"
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -164,6 +165,7 @@ void run_line(char *line) {
 }
 
 int main(void) {
+  signal(SIGPIPE, SIG_IGN); /* a FIFO without a reader is EPIPE */
   char *line = NULL;
   size_t room = 0;
   ssize_t length;
