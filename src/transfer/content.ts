@@ -54,7 +54,8 @@ export type CommitSealed = (sealed: {
 }) => Promise<'committed' | 'gone'>;
 
 /** What the filesystem knows of an inode that the content needs. */
-export type ContentInode = Pick<InodeRecord, 'ino' | 'size' | 'version' | 'manifest'>;
+export type ContentInode = Pick<InodeRecord, 'ino' | 'size' | 'version' | 'manifest'> &
+  Partial<Pick<InodeRecord, 'allocatedBytes'>>;
 
 /** The contents of all inodes on this node: staging, content cache, seal, fetch. */
 export interface ContentCache {

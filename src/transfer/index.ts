@@ -2,4 +2,12 @@
  * Content: blocks over an object store, the node's content cache, seal and fetch, and the upkeep of a
  * store (garbage, scrub). Imports core, sites, and the records of namespace.
  */
+export { BlockStore, type BlockStoreOptions } from './block-store.js';
 export type * from './content.js';
+export {
+  type BlockState,
+  type ContentStats,
+  NodeContentCache,
+  type NodeContentCacheOptions,
+  type RecoveredContent,
+} from './content-cache.js';

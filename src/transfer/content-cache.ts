@@ -1,0 +1,462 @@
+import * as fs from 'node:fs';
+import { type Clock, errorFields, type Ino, invariant, type Logger, toGfsError } from '../core/index.js';
+import { EMPTY_MANIFEST, type KvStore, type ManifestRef } from '../namespace/index.js';
+import { BlockFetcher } from './block-fetcher.js';
+import { BlockHasher } from './block-hasher.js';
+import type { BlockStore } from './block-store.js';
+import { CacheIndex, fingerprintOf } from './cache-index.js';
+import { CacheLayout, removeFile } from './cache-layout.js';
+import type { CommitSealed, ContentCache, ContentInode, ContentStat, OpenContent } from './content.js';
+import { ContentOpener } from './content-opener.js';
+import { Evictor } from './evictor.js';
+import { type ContentBase, type ContentHost, contentStatOf, NodeContent } from './node-content.js';
+import { PresenceMap } from './presence.js';
+import { FileSealer } from './seal-file.js';
+import { Sealer } from './sealer.js';
+
+const GIB = 1024 ** 3;
+/** The documented flush interval is 5 s: 2 s of quiet, and time for a batch before it and its own. */
+const SEAL_DELAY_MS = 2_000;
+
+export interface NodeContentCacheOptions {
+  /** Of this node alone, on a local disk. */
+  readonly directory: string;
+  readonly blocks: BlockStore;
+  /** The node's own key-value store. */
+  readonly index: KvStore;
+  readonly commit: CommitSealed;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Bound of the clean content that eviction can free. */
+  readonly cacheBytes: number;
+  /** Above it writers wait for the sealer. By default half of `cacheBytes`, at least 1 GiB. */
+  readonly stagedBytesMax?: number;
+  readonly sealDelayMs?: number;
+}
+
+/** What lay in staging when the node started. */
+export interface RecoveredContent {
+  readonly ino: Ino;
+  readonly stat: ContentStat;
+}
+
+export interface ContentStats {
+  readonly cachedBytes: number;
+  readonly cacheBytesMax: number;
+  readonly stagedBytes: number;
+  readonly stagedBytesMax: number;
+  /** Contents that are open or staged. */
+  readonly live: number;
+  /** Closed and not yet sealed. */
+  readonly queued: number;
+}
+
+export interface BlockState {
+  readonly index: number;
+  readonly hash: string;
+  /** Its bytes are in this node's cache. */
+  readonly present: boolean;
+  /** This node holds content for the file that is newer than the version. */
+  readonly staged: boolean;
+}
+
+type Intent = 'read' | 'write' | 'truncate';
+
+/**
+ * The contents of all inodes on this node, over a directory of sparse files and a store of blocks. Memory
+ * is used for what is open or waits to be sealed only; the index of the clean files is in `index`.
+ */
+export class NodeContentCache implements ContentCache {
+  readonly #options: NodeContentCacheOptions;
+  readonly #layout: CacheLayout;
+  readonly #index: CacheIndex;
+  readonly #opener: ContentOpener;
+  readonly #sealer: Sealer;
+  readonly #evictor: Evictor;
+  readonly #hasher = new BlockHasher();
+  readonly #host: ContentHost;
+  readonly #live = new Map<Ino, NodeContent>();
+  /** Found in staging at start; who it belongs to is not known yet. */
+  readonly #recovered = new Set<Ino>();
+  readonly #stagedBytesMax: number;
+  #stagedBytes = 0;
+
+  constructor(options: NodeContentCacheOptions) {
+    const { directory, blocks, commit, clock, logger, cacheBytes } = options;
+    this.#options = options;
+    this.#layout = new CacheLayout(directory);
+    this.#stagedBytesMax = options.stagedBytesMax ?? Math.max(GIB, cacheBytes / 2);
+    this.#index = new CacheIndex(options.index, clock, (thrown) =>
+      logger.warn('the index of the content cache could not be written', errorFields(thrown)),
+    );
+    const fetcher = new BlockFetcher(blocks, logger);
+    this.#opener = new ContentOpener({ layout: this.#layout, index: this.#index, blocks, fetcher, logger });
+    this.#evictor = new Evictor(this.#index, cacheBytes, (ino) => this.#evict(ino));
+    this.#host = {
+      layout: this.#layout,
+      fetcher,
+      roomToWrite: () => this.#roomToWrite(),
+      settle: (content) => this.#settle(content),
+    };
+    this.#sealer = new Sealer({
+      files: new FileSealer(blocks, this.#hasher),
+      blocks,
+      commit,
+      clock,
+      logger,
+      sealDelayMs: options.sealDelayMs ?? SEAL_DELAY_MS,
+      sealed: (content, outcome) => this.#sealed(content, outcome),
+      batchEnded: () => this.#batchEnded(),
+    });
+  }
+
+  /** Prepares the directory, learns whether the last run ended in an orderly way, and begins to seal. */
+  async start(): Promise<void> {
+    try {
+      this.#layout.prepare();
+      const clean = takeCleanMarker(this.#layout.cleanMarker);
+      await this.#index.start(clean);
+      for (const inos of this.#layout.inodes('staging')) for (const ino of inos) this.#recovered.add(ino);
+      if (clean === undefined) await this.#deleteUnindexed();
+    } catch (thrown) {
+      throw toGfsError(thrown);
+    }
+    this.#sealer.start();
+  }
+
+  /**
+   * What lies in staging since before the start. The caller answers each with `resume` (its inode is there
+   * still) or `discard`, before it serves requests.
+   */
+  recover(): RecoveredContent[] {
+    return [...this.#recovered].map((ino) => ({
+      ino,
+      stat: contentStatOf(fs.statSync(this.#layout.staging(ino), { bigint: true })),
+    }));
+  }
+
+  /** Recovered content is this inode's: it will be sealed. */
+  resume(inode: ContentInode): void {
+    invariant(this.#recovered.delete(inode.ino), 'only recovered content is resumed', { ino: inode.ino });
+    const content = this.#enter(inode);
+    content.moved(true);
+    this.#opener.loadPresence(content);
+    this.#account(content);
+    this.#sealer.enqueue(content);
+  }
+
+  create(ino: Ino): OpenContent {
+    const content = new NodeContent(ino, this.#host, NO_BASE);
+    try {
+      content.fd = this.#opener.createStaging(ino);
+    } catch (thrown) {
+      throw toGfsError(thrown);
+    }
+    content.staged = true;
+    content.writers = 1;
+    this.#live.set(ino, content);
+    return content;
+  }
+
+  async open(inode: ContentInode, intent: Intent): Promise<OpenContent> {
+    if (this.#recovered.has(inode.ino)) this.resume(inode);
+    if (intent !== 'read') await this.#roomToWrite();
+    let content = this.#live.get(inode.ino);
+    while (content?.busy !== undefined) {
+      await content.busy.catch(() => undefined); // its own opener is told
+      content = this.#live.get(inode.ino);
+    }
+    content ??= this.#enter(inode);
+    const preparing = this.#prepare(content, intent);
+    content.busy = preparing;
+    try {
+      await preparing;
+    } catch (thrown) {
+      content.busy = undefined;
+      this.#settle(content);
+      throw toGfsError(thrown);
+    }
+    content.busy = undefined;
+    if (intent === 'read') content.readers++;
+    else content.writers++;
+    return content;
+  }
+
+  peek(ino: Ino): OpenContent | undefined {
+    const content = this.#live.get(ino);
+    return content !== undefined && (content.staged || content.isOpen) ? content : undefined;
+  }
+
+  close(open: OpenContent, intent: Intent): void;
+  /** Ends the cache in an orderly way. What is staged stays so, and is recovered at the next start. */
+  close(): Promise<void>;
+  close(open?: OpenContent, intent: Intent = 'read'): void | Promise<void> {
+    return open === undefined ? this.#stop() : this.#closeOne(open as NodeContent, intent);
+  }
+
+  discard(ino: Ino): void {
+    const content = this.#live.get(ino);
+    invariant(content?.isOpen !== true, 'content that is open is not discarded', { ino });
+    const recovered = this.#recovered.delete(ino);
+    try {
+      if (content !== undefined) {
+        content.discarded = true;
+        void this.#sealer.abandon(content);
+        this.#forget(content);
+      }
+      if (content?.staged === true || recovered) removeFile(this.#layout.staging(ino));
+      if (recovered || content?.presence !== undefined || this.#index.get(ino) !== undefined) {
+        this.#opener.dropClean(ino);
+      }
+    } catch (thrown) {
+      throw toGfsError(thrown);
+    }
+  }
+
+  /**
+   * Seals everything that is closed, now.
+   * @throws GfsError when something could not be sealed; it stays staged
+   */
+  flushAll(signal?: AbortSignal): Promise<void> {
+    return this.#sealer.flushAll(signal);
+  }
+
+  async #stop(): Promise<void> {
+    await this.#sealer.stop();
+    for (const content of this.#live.values()) {
+      await Promise.allSettled(content.inFlight.values());
+      this.#indexClean(content);
+      if (content.fd >= 0) fs.closeSync(content.fd);
+      content.fd = -1;
+      content.presence?.close();
+    }
+    this.#live.clear();
+    await this.#hasher.close();
+    await this.#index.flush();
+    await this.#options.index.sync();
+    writeCleanMarker(this.#layout.cleanMarker, this.#index.totalBytes);
+  }
+
+  stats(): ContentStats {
+    return {
+      cachedBytes: this.#index.totalBytes,
+      cacheBytesMax: this.#options.cacheBytes,
+      stagedBytes: this.#stagedBytes,
+      stagedBytesMax: this.#stagedBytesMax,
+      live: this.#live.size,
+      queued: this.#sealer.queued,
+    };
+  }
+
+  /** The blocks of a version, and what this node has of them. */
+  async describe(ino: Ino, manifest: ManifestRef): Promise<BlockState[]> {
+    const { blocks } = await this.#options.blocks
+      .loadManifest(manifest)
+      .then((m) => ({ blocks: m.blocks() }));
+    const content = this.#live.get(ino);
+    const known = this.#index.get(ino);
+    let presence = content?.presence;
+    let loaded: PresenceMap | undefined;
+    if (content === undefined && known?.partial === true) {
+      const found = PresenceMap.load(this.#layout.presence(ino));
+      if (found !== 'damaged') presence = loaded = found;
+    }
+    const here = content !== undefined || known !== undefined;
+    const states: BlockState[] = [];
+    for (const { index, hash } of blocks) {
+      const present = here && presence?.has(index) !== false;
+      states.push({ index, hash, present, staged: content?.staged === true });
+    }
+    loaded?.close();
+    return states;
+  }
+
+  #closeOne(content: NodeContent, intent: Intent): void {
+    if (intent === 'read') content.readers--;
+    else content.writers--;
+    invariant(content.readers >= 0 && content.writers >= 0, 'content is closed as often as it was opened', {
+      ino: content.ino,
+    });
+    if (!content.isOpen) this.#settle(content);
+    else if (intent !== 'read' && content.writers === 0) {
+      this.#account(content);
+      this.#sealer.enqueue(content);
+    }
+  }
+
+  #enter(inode: ContentInode): NodeContent {
+    const { version, manifest, size, allocatedBytes } = inode;
+    const content = new NodeContent(inode.ino, this.#host, { version, manifest, size, allocatedBytes });
+    this.#live.set(inode.ino, content);
+    return content;
+  }
+
+  async #prepare(content: NodeContent, intent: Intent): Promise<void> {
+    const write = intent !== 'read';
+    if (write && content.staged) await this.#sealer.abandon(content);
+    if (content.fd < 0) {
+      if (content.staged) await this.#openStaged(content);
+      else if (intent === 'truncate') {
+        this.#opener.stageEmpty(content);
+        return;
+      } else await this.#opener.openClean(content);
+    }
+    if (!write) return;
+    if (content.staged) await this.#opener.separate(content, intent === 'truncate');
+    else await this.#opener.stage(content, intent === 'truncate');
+    if (intent === 'truncate') await content.truncate(0);
+  }
+
+  async #openStaged(content: NodeContent): Promise<void> {
+    if (!this.#opener.openStaged(content)) return;
+    await this.#sealer.abandon(content);
+    await this.#opener.separate(content, false);
+  }
+
+  /** Puts away what nobody has open any more. */
+  #settle(content: NodeContent): void {
+    if (content.isOpen || content.busy !== undefined || content.discarded) return;
+    if (content.inFlight.size > 0) return; // `fetchEnded` comes back
+    if (this.#live.get(content.ino) !== content) return;
+    if (content.staged) {
+      this.#account(content);
+      this.#closeFd(content);
+      this.#sealer.enqueue(content);
+      return;
+    }
+    if (content.fd >= 0) this.#indexClean(content);
+    this.#forget(content);
+    if (this.#evictor.due) this.#evictLater();
+  }
+
+  #indexClean(content: NodeContent): void {
+    if (content.staged) return;
+    if (!content.unindexed) {
+      this.#index.touch(content.ino);
+      return;
+    }
+    const stat =
+      content.fd >= 0
+        ? fs.fstatSync(content.fd, { bigint: true })
+        : fs.statSync(content.path, { bigint: true });
+    this.#index.put(content.ino, {
+      version: content.base.version,
+      size: content.base.size,
+      fingerprint: fingerprintOf(stat),
+      bytes: stat.nlink > 1n ? 0 : Number(stat.blocks) * 512,
+      partial: content.presence !== undefined,
+    });
+    content.unindexed = false;
+  }
+
+  /** Sealed content becomes clean, in the same turn in which its file moves. */
+  #sealed(content: NodeContent, outcome: 'committed' | 'gone'): void {
+    if (content.discarded) return;
+    this.#unaccount(content);
+    if (outcome === 'gone') {
+      removeFile(this.#layout.staging(content.ino));
+      content.discarded = !content.isOpen;
+      if (!content.isOpen) this.#forget(content);
+      return;
+    }
+    fs.renameSync(this.#layout.staging(content.ino), this.#layout.cache(content.ino));
+    content.moved(false);
+    content.unindexed = true;
+    this.#indexClean(content);
+    if (!content.isOpen && content.busy === undefined) this.#forget(content);
+  }
+
+  async #batchEnded(): Promise<void> {
+    await this.#index.flush();
+    if (this.#evictor.due) this.#evictLater();
+  }
+
+  #evictLater(): void {
+    this.#evictor
+      .run()
+      .catch((thrown: unknown) =>
+        this.#options.logger.warn('the content cache could not be trimmed', errorFields(thrown)),
+      );
+  }
+
+  #evict(ino: Ino): boolean {
+    if (this.#live.has(ino)) return false;
+    this.#opener.dropClean(ino);
+    return true;
+  }
+
+  #forget(content: NodeContent): void {
+    this.#unaccount(content);
+    this.#closeFd(content);
+    content.presence?.close();
+    content.presence = undefined;
+    this.#live.delete(content.ino);
+  }
+
+  #closeFd(content: NodeContent): void {
+    if (content.fd >= 0) fs.closeSync(content.fd);
+    content.fd = -1;
+  }
+
+  #account(content: NodeContent): void {
+    const stat = content.fd >= 0 ? fs.fstatSync(content.fd) : fs.statSync(content.path);
+    this.#stagedBytes += stat.blocks * 512 - content.stagedBytes;
+    content.stagedBytes = stat.blocks * 512;
+  }
+
+  #unaccount(content: NodeContent): void {
+    this.#stagedBytes -= content.stagedBytes;
+    content.stagedBytes = 0;
+  }
+
+  /** When nothing can be sealed (all is open, or the store fails) waiting would be for ever. */
+  #roomToWrite(): Promise<void> | undefined {
+    if (this.#stagedBytes <= this.#stagedBytesMax || !this.#sealer.hasWork) return undefined;
+    return this.#waitForRoom();
+  }
+
+  async #waitForRoom(): Promise<void> {
+    while (this.#stagedBytes > this.#stagedBytesMax && this.#sealer.hasWork)
+      await this.#sealer.nextProgress();
+  }
+
+  /** After an unclean end: cache files that no entry vouches for. */
+  async #deleteUnindexed(): Promise<void> {
+    for (const inos of this.#layout.inodes('cache')) {
+      for (const ino of inos) if (this.#index.get(ino) === undefined) this.#opener.dropClean(ino);
+      await new Promise(setImmediate);
+    }
+    for (const inos of this.#layout.inodes('present')) {
+      for (const ino of inos) {
+        const owned = this.#recovered.has(ino) || this.#index.get(ino) !== undefined;
+        if (!owned) removeFile(this.#layout.presence(ino));
+      }
+    }
+  }
+}
+
+const NO_BASE: ContentBase = { version: 0, manifest: EMPTY_MANIFEST, size: 0, allocatedBytes: undefined };
+
+/** What the last run left when it ended in an orderly way; the marker is taken away, for this run may crash. */
+function takeCleanMarker(path: string): { totalBytes: number } | undefined {
+  let text: string;
+  try {
+    text = fs.readFileSync(path, 'utf8');
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw thrown;
+  }
+  fs.unlinkSync(path);
+  const totalBytes = Number(text);
+  return Number.isFinite(totalBytes) && text !== '' ? { totalBytes } : undefined;
+}
+
+function writeCleanMarker(path: string, totalBytes: number): void {
+  const fd = fs.openSync(path, 'w', 0o600);
+  try {
+    fs.writeSync(fd, String(totalBytes));
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}

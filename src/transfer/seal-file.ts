@@ -1,0 +1,200 @@
+import * as fs from 'node:fs';
+import { type BlockHash, GfsError, native, SEEK_DATA, SEEK_HOLE, toGfsError } from '../core/index.js';
+import { BLOCK_BYTES, EMPTY_MANIFEST, type ManifestBlock, type ManifestRef } from '../namespace/index.js';
+import { hashBlock } from './block-codec.js';
+import { type BlockHasher, INLINE_BYTES_MAX } from './block-hasher.js';
+import type { BlockStore } from './block-store.js';
+import { Manifest } from './manifest.js';
+import type { NodeContent } from './node-content.js';
+
+/** Blocks of one file that are hashed and stored at once: keeps two workers and the disk busy, 16 MiB. */
+const BLOCKS_AT_ONCE = 4;
+
+/** What a seal made of a staged file. */
+export interface SealedFile {
+  readonly manifest: ManifestRef;
+  readonly size: number;
+  readonly allocatedBytes: number;
+  /** Something was put into the store, which is to be synced before the commit. */
+  readonly stored: boolean;
+  readonly linkedTo: BlockHash | undefined;
+}
+
+/** Cheaper than an AbortSignal per file: most files are small. */
+interface Abandonable {
+  readonly abandoned: boolean;
+}
+
+interface Source {
+  readonly path: string;
+  readonly fd: number;
+  readonly fileBytes: number;
+}
+
+/** Cuts staged files into blocks and stores those that the site does not have. */
+export class FileSealer {
+  readonly #blocks: BlockStore;
+  readonly #hasher: BlockHasher;
+
+  constructor(blocks: BlockStore, hasher: BlockHasher) {
+    this.#blocks = blocks;
+    this.#hasher = hasher;
+  }
+
+  /**
+   * @param run ends it between two blocks when it is abandoned
+   * @throws GfsError CANCELLED, ENOSPC, EIO, UNAVAILABLE
+   */
+  async seal(content: NodeContent, run: Abandonable): Promise<SealedFile> {
+    // Its own descriptor: a reader may close the content meanwhile.
+    const fd = fs.openSync(content.path, 'r');
+    try {
+      const stat = fs.fstatSync(fd);
+      const allocatedBytes = stat.blocks * 512;
+      const source = { path: content.path, fd, fileBytes: stat.size };
+      if (stat.size === 0) return { ...NOTHING, size: 0, allocatedBytes };
+      if (stat.size <= BLOCK_BYTES && content.presence === undefined) {
+        return { ...(await this.#sealOneBlock(content, source)), size: stat.size, allocatedBytes };
+      }
+      return { ...(await this.#sealBlocks(content, source, run)), size: stat.size, allocatedBytes };
+    } catch (thrown) {
+      throw toGfsError(thrown);
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+
+  async #sealOneBlock(content: NodeContent, source: Source): Promise<Blocks> {
+    const { fd, fileBytes } = source;
+    if (nextData(fd, 0, fileBytes) === undefined) return NOTHING;
+    const small = fileBytes <= INLINE_BYTES_MAX ? this.#hasher.hashSmall(fd, 0, fileBytes) : undefined;
+    const hash = small?.hash ?? (await this.#hasher.hash(fd, 0, fileBytes));
+    const manifest: ManifestRef = { kind: 'inline', blocks: [{ index: 0, hash }] };
+    const base = content.base.manifest;
+    const known = base.kind === 'inline' ? base.blocks[0] : undefined;
+    if (known?.hash === hash && known.index === 0) return { manifest, stored: false, linkedTo: undefined };
+    // The scratch bytes of `hashSmall` are not ours any more after the first wait.
+    const waiting = this.#blocks.guard.use(hash);
+    if (waiting !== undefined) await waiting;
+    // While readers have it open, a mapping of theirs may be writable: see NodeContent.strayWriters.
+    if (this.#blocks.adopts && !content.isOpen && native.lseek(fd, 0, SEEK_HOLE) === fileBytes) {
+      const range = { ...source, offset: 0, length: fileBytes };
+      const how = await this.#blocks.adopt(hash, range);
+      if (how !== undefined) return { manifest, stored: true, linkedTo: how === 'linked' ? hash : undefined };
+    }
+    const stored = await this.#storeCopy(hash, source, 0, fileBytes);
+    return { manifest, stored, linkedTo: undefined };
+  }
+
+  async #sealBlocks(content: NodeContent, source: Source, run: Abandonable): Promise<Blocks> {
+    const base = (content.manifest ??= await this.#blocks.loadManifest(content.base.manifest));
+    const blocks: ManifestBlock[] = [];
+    let stored = false;
+    const sealBlock = async (index: number): Promise<void> => {
+      const offset = index * BLOCK_BYTES;
+      const length = Math.min(BLOCK_BYTES, source.fileBytes - offset);
+      const hash = await this.#hasher.hash(source.fd, offset, length);
+      blocks.push({ index, hash });
+      if (base.hashOf(index) !== hash && (await this.#store(hash, source, offset, length))) stored = true;
+    };
+    const running = new Set<Promise<void>>();
+    try {
+      for (const index of dataBlocks(content, source)) {
+        throwIfAbandoned(run);
+        const one: Promise<void> = sealBlock(index).finally(() => running.delete(one));
+        running.add(one);
+        if (running.size >= BLOCKS_AT_ONCE) await Promise.race(running);
+      }
+      await Promise.all(running);
+    } finally {
+      await Promise.allSettled(running); // the descriptor is closed next
+    }
+    throwIfAbandoned(run);
+    addAbsent(content, base, blocks);
+    blocks.sort((a, b) => a.index - b.index);
+    const manifest = await this.#blocks.putManifest(Manifest.of(blocks));
+    return { manifest, stored: stored || manifest.kind === 'object', linkedTo: undefined };
+  }
+
+  async #store(hash: BlockHash, source: Source, offset: number, length: number): Promise<boolean> {
+    await this.#blocks.guard.use(hash);
+    if (await this.#blocks.has(hash, length)) return false;
+    if (
+      length < source.fileBytes &&
+      (await this.#blocks.adopt(hash, { ...source, offset, length })) !== undefined
+    ) {
+      return true;
+    }
+    return this.#storeCopy(hash, source, offset, length);
+  }
+
+  /** False when the store has the block already. */
+  async #storeCopy(hash: BlockHash, source: Source, offset: number, length: number): Promise<boolean> {
+    if (await this.#blocks.has(hash, length)) return false;
+    const bytes = await readRange(source.fd, offset, length);
+    // Reading again what was hashed: if it is not the same any more, nothing may carry this name.
+    if (hashBlock(bytes) !== hash) {
+      throw new GfsError('EIO', 'a staged file changed while it was sealed', { retryable: true });
+    }
+    await this.#blocks.put(hash, bytes);
+    return true;
+  }
+}
+
+type Blocks = Pick<SealedFile, 'manifest' | 'stored' | 'linkedTo'>;
+const NOTHING: Blocks = { manifest: EMPTY_MANIFEST, stored: false, linkedTo: undefined };
+
+/** Indexes of the present blocks that hold any data, ascending. */
+function* dataBlocks(content: NodeContent, source: Source): Iterable<number> {
+  const blocks = Math.ceil(source.fileBytes / BLOCK_BYTES);
+  for (let index = 0; index < blocks;) {
+    const data = nextData(source.fd, index * BLOCK_BYTES, source.fileBytes);
+    if (data === undefined) return;
+    index = Math.floor(data / BLOCK_BYTES);
+    if (content.presence?.has(index) !== false) yield index;
+    index++;
+  }
+}
+
+/** Blocks that the file does not have are the base version's still. */
+function addAbsent(content: NodeContent, base: Manifest, blocks: ManifestBlock[]): void {
+  if (content.presence === undefined) return;
+  for (const block of base.blocks()) if (!content.presence.has(block.index)) blocks.push(block);
+}
+
+/** First byte at or after `offset` that is no hole; all is data where the filesystem cannot tell. */
+function nextData(fd: number, offset: number, fileBytes: number): number | undefined {
+  try {
+    return native.lseek(fd, offset, SEEK_DATA);
+  } catch (thrown) {
+    const code = (thrown as NodeJS.ErrnoException).code;
+    if (code === 'ENXIO') return undefined;
+    if (code === 'EINVAL' || code === 'EOPNOTSUPP') return offset < fileBytes ? offset : undefined;
+    throw thrown;
+  }
+}
+
+async function readRange(fd: number, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(length);
+  for (let done = 0; done < length;) {
+    const count =
+      length <= INLINE_BYTES_MAX
+        ? fs.readSync(fd, bytes, done, length - done, offset + done)
+        : await read(fd, bytes, done, offset + done);
+    if (count === 0) throw new GfsError('EIO', 'a staged file became shorter while it was sealed');
+    done += count;
+  }
+  return bytes;
+}
+
+function read(fd: number, bytes: Uint8Array, start: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) =>
+    fs.read(fd, bytes, start, bytes.length - start, position, (error, count) =>
+      error === null ? resolve(count) : reject(toGfsError(error)),
+    ),
+  );
+}
+
+function throwIfAbandoned(run: Abandonable): void {
+  if (run.abandoned) throw new GfsError('CANCELLED', 'the file was opened for writing');
+}

@@ -1,0 +1,321 @@
+import { type Clock, errorFields, type GfsError, type Ino, type Logger, toGfsError } from '../core/index.js';
+import type { BlockStore } from './block-store.js';
+import type { CommitSealed } from './content.js';
+import type { NodeContent } from './node-content.js';
+import type { FileSealer, SealedFile } from './seal-file.js';
+
+/** One sync of the store and one group of commits per batch: 512 small files take some 50 ms. */
+const BATCH_FILES_MAX = 512;
+/** A batch with large files ends here, so that what was sealed is committed: 1 s of disk at 250 MB/s. */
+const BATCH_BYTES_MAX = 256 * 1024 * 1024;
+/** Work of this length, then a turn of the event loop: FUSE requests are served meanwhile. */
+const TURN_MS = 1;
+const RETRY_FIRST_MS = 1_000;
+const RETRY_MAX_MS = 30_000;
+
+/** One attempt to seal one content. */
+export class SealRun {
+  abandoned = false;
+  phase: 'waiting' | 'storing' | 'committing' = 'waiting';
+  #waiting: (() => void)[] | undefined;
+
+  /** Resolves when the step that runs now has ended. */
+  stepEnd(): Promise<void> {
+    return new Promise((resolve) => (this.#waiting ??= []).push(resolve));
+  }
+
+  step(phase: SealRun['phase']): void {
+    this.phase = phase;
+    for (const wake of this.#waiting?.splice(0) ?? []) wake();
+  }
+}
+
+export interface SealerOptions {
+  readonly files: FileSealer;
+  readonly blocks: BlockStore;
+  readonly commit: CommitSealed;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly sealDelayMs: number;
+  /** Content was committed (and may become clean), or is gone. */
+  readonly sealed: (content: NodeContent, outcome: 'committed' | 'gone') => void;
+  /** A batch has ended. */
+  readonly batchEnded: () => Promise<void>;
+}
+
+interface Stored {
+  readonly content: NodeContent;
+  readonly run: SealRun;
+  readonly sealed: SealedFile;
+}
+
+/** Seals what was closed, in batches, in the order it was closed. What fails is tried again, for ever. */
+export class Sealer {
+  readonly #options: SealerOptions;
+  readonly #queue = new Map<Ino, NodeContent>();
+  /** Failed, or not sealable just now; tried again together. */
+  readonly #deferred = new Map<Ino, NodeContent>();
+  readonly #stopping = new AbortController();
+  #sealing = 0;
+  #retryMs = RETRY_FIRST_MS;
+  #retryAtMs = 0;
+  #lastError: GfsError | undefined;
+  #urgent = false;
+  #wake: AbortController | undefined;
+  #progress: (() => void)[] = [];
+  #loop: Promise<void> = Promise.resolve();
+  #turnStartMs = 0;
+
+  constructor(options: SealerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  /** Ends after the batch that runs. What is queued stays staged. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wake?.abort();
+    await this.#loop;
+  }
+
+  get queued(): number {
+    return this.#queue.size + this.#deferred.size + this.#sealing;
+  }
+
+  /** Something is being sealed or will be shortly: waiting for it makes sense. */
+  get hasWork(): boolean {
+    return (this.#queue.size > 0 || this.#sealing > 0) && !this.#stopping.signal.aborted;
+  }
+
+  /** A seal that runs already goes on: nothing was written since it began. */
+  enqueue(content: NodeContent): void {
+    if (content.seal?.abandoned === false) return;
+    content.sealAtMs = this.#options.clock.monotonicMs() + this.#options.sealDelayMs;
+    this.#deferred.delete(content.ino);
+    this.#queue.delete(content.ino);
+    this.#queue.set(content.ino, content);
+    if (this.#urgent || this.#queue.size === 1) this.#wake?.abort();
+  }
+
+  /**
+   * Takes the content out: it is to be written. Resolves when no seal touches it any more; a commit that
+   * is under way is waited for.
+   */
+  async abandon(content: NodeContent): Promise<void> {
+    this.#queue.delete(content.ino);
+    this.#deferred.delete(content.ino);
+    const run = content.seal;
+    if (run === undefined) return;
+    run.abandoned = true;
+    if (run.phase !== 'waiting') await run.stepEnd();
+  }
+
+  /** Resolves when something more was sealed, or failed to be. */
+  nextProgress(): Promise<void> {
+    this.#urgent = true;
+    this.#wake?.abort();
+    return new Promise((resolve) => this.#progress.push(resolve));
+  }
+
+  /**
+   * Seals everything that is closed, at once.
+   * @throws GfsError when something could not be sealed; it stays staged
+   */
+  async flushAll(signal?: AbortSignal): Promise<void> {
+    this.#requeueDeferred();
+    this.#lastError = undefined;
+    while (this.hasWork) {
+      if (signal?.aborted === true) throw toGfsError(signal.reason);
+      await this.nextProgress();
+    }
+    const error = this.#lastError as GfsError | undefined;
+    if (error !== undefined) throw error;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      const batch = this.#take();
+      if (batch.length === 0) {
+        this.#urgent = false;
+        this.#wakeProgress();
+        await this.#sleep();
+        continue;
+      }
+      this.#sealing = batch.length;
+      try {
+        await this.#sealBatch(batch);
+        await this.#options.batchEnded();
+      } catch (thrown) {
+        this.#options.logger.error('a batch of seals failed', errorFields(thrown));
+        for (const content of batch) if (content.seal !== undefined) this.#failed(content, thrown);
+      }
+      this.#sealing = 0;
+      this.#options.blocks.guard.settled();
+      this.#wakeProgress();
+    }
+    this.#wakeProgress();
+  }
+
+  #wakeProgress(): void {
+    for (const wake of this.#progress.splice(0)) wake();
+  }
+
+  async #sleep(): Promise<void> {
+    const now = this.#options.clock.monotonicMs();
+    const first = this.#queue.values().next().value;
+    let untilMs = first === undefined ? Infinity : first.sealAtMs;
+    if (this.#deferred.size > 0) untilMs = Math.min(untilMs, this.#retryAtMs);
+    this.#wake = new AbortController();
+    // A timer cannot be set for ever; waking once an hour for nothing is no burden.
+    const ms = Math.min(Math.max(1, untilMs - now), 3_600_000);
+    // The only rejection is our own wake-up.
+    await this.#options.clock.sleep(ms, this.#wake.signal).catch(() => undefined);
+    this.#wake = undefined;
+  }
+
+  #take(): NodeContent[] {
+    const now = this.#options.clock.monotonicMs();
+    if (this.#deferred.size > 0 && now >= this.#retryAtMs) this.#requeueDeferred();
+    const batch: NodeContent[] = [];
+    let bytes = 0;
+    for (const content of this.#queue.values()) {
+      if (!this.#urgent && content.sealAtMs > now) break;
+      if (batch.length >= BATCH_FILES_MAX || bytes >= BATCH_BYTES_MAX) break;
+      this.#queue.delete(content.ino);
+      content.seal = new SealRun();
+      batch.push(content);
+      bytes += content.stagedBytes;
+    }
+    return batch;
+  }
+
+  async #sealBatch(batch: readonly NodeContent[]): Promise<void> {
+    const stored = await this.#storeBatch(batch);
+    if (stored.some(({ sealed }) => sealed.stored)) {
+      try {
+        await this.#options.blocks.sync();
+      } catch (thrown) {
+        for (const { content } of stored) this.#failed(content, thrown);
+        return;
+      }
+    }
+    const commits: Promise<void>[] = [];
+    for (const each of stored) {
+      if (each.run.abandoned) this.#end(each.content);
+      else commits.push(this.#commit(each));
+      await this.#yield();
+    }
+    await Promise.all(commits);
+  }
+
+  async #storeBatch(batch: readonly NodeContent[]): Promise<Stored[]> {
+    const stored: Stored[] = [];
+    this.#turnStartMs = performance.now();
+    for (const content of batch) {
+      const run = content.seal;
+      if (run === undefined) continue;
+      try {
+        if (run.abandoned) {
+          this.#end(content);
+          continue;
+        }
+        run.step('storing');
+        const sealed = await this.#options.files.seal(content, run);
+        content.linkedTo = sealed.linkedTo ?? content.linkedTo;
+        stored.push({ content, run, sealed });
+        run.step('waiting');
+      } catch (thrown) {
+        if (run.abandoned) this.#end(content);
+        else this.#failed(content, thrown);
+      }
+      await this.#yield();
+    }
+    return stored;
+  }
+
+  async #commit({ content, run, sealed }: Stored): Promise<void> {
+    run.step('committing');
+    const { base } = content;
+    const { manifest, size, allocatedBytes } = sealed;
+    const unchanged = isUnchanged(content, sealed);
+    try {
+      const outcome = unchanged
+        ? 'committed'
+        : await this.#options.commit({
+            ino: content.ino,
+            baseVersion: base.version,
+            manifest,
+            size,
+            allocatedBytes,
+          });
+      if (outcome === 'committed' && !unchanged) {
+        content.base = { version: base.version + 1, manifest, size, allocatedBytes };
+        content.manifest = undefined;
+      }
+      this.#retryMs = RETRY_FIRST_MS;
+      if (outcome === 'gone' || !run.abandoned) this.#options.sealed(content, outcome);
+      this.#end(content);
+    } catch (thrown) {
+      this.#failed(content, thrown);
+    }
+  }
+
+  #end(content: NodeContent): void {
+    const run = content.seal;
+    content.seal = undefined;
+    run?.step('waiting');
+  }
+
+  #failed(content: NodeContent, thrown: unknown): void {
+    const error = toGfsError(thrown);
+    this.#lastError = error;
+    if (this.#deferred.size === 0) {
+      const fields = { ino: content.ino, retryMs: this.#retryMs, ...errorFields(error) };
+      this.#options.logger.error('a staged file could not be sealed; it stays staged', fields);
+      this.#retryAtMs = this.#options.clock.monotonicMs() + this.#retryMs;
+      this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
+    }
+    this.#defer(content);
+  }
+
+  #defer(content: NodeContent): void {
+    const abandoned = content.seal?.abandoned === true;
+    if (this.#deferred.size === 0) {
+      const atMs = this.#options.clock.monotonicMs() + RETRY_FIRST_MS;
+      this.#retryAtMs = Math.max(this.#retryAtMs, atMs);
+    }
+    if (!abandoned && content.writers === 0) this.#deferred.set(content.ino, content);
+    this.#end(content);
+  }
+
+  #requeueDeferred(): void {
+    for (const [ino, content] of this.#deferred) {
+      content.sealAtMs = 0;
+      this.#queue.set(ino, content);
+    }
+    this.#deferred.clear();
+  }
+
+  async #yield(): Promise<void> {
+    if (performance.now() - this.#turnStartMs < TURN_MS) return;
+    await new Promise(setImmediate);
+    this.#turnStartMs = performance.now();
+  }
+}
+
+/** Nothing is published when a file was opened for writing and then left as it was. */
+function isUnchanged(content: NodeContent, sealed: SealedFile): boolean {
+  const { base } = content;
+  if (base.version === 0 || base.size !== sealed.size) return false;
+  if (base.allocatedBytes !== sealed.allocatedBytes) return false;
+  return sameManifest(base.manifest, sealed.manifest);
+}
+
+function sameManifest(a: SealedFile['manifest'], b: SealedFile['manifest']): boolean {
+  if (a.kind === 'object') return b.kind === 'object' && a.hash === b.hash;
+  if (b.kind === 'object' || a.blocks.length !== b.blocks.length) return false;
+  return a.blocks.every((block, i) => block.index === b.blocks[i]?.index && block.hash === b.blocks[i].hash);
+}
