@@ -187,11 +187,8 @@ export class NodeContentCache implements ContentCache {
     return content !== undefined && (content.staged || content.isOpen) ? content : undefined;
   }
 
-  close(open: OpenContent, intent: Intent): void;
-  /** Ends the cache in an orderly way. What is staged stays so, and is recovered at the next start. */
-  close(): Promise<void>;
-  close(open?: OpenContent, intent: Intent = 'read'): void | Promise<void> {
-    return open === undefined ? this.#stop() : this.#closeOne(open as NodeContent, intent);
+  close(open: OpenContent, intent: Intent): void {
+    this.#closeOne(open as NodeContent, intent);
   }
 
   discard(ino: Ino): void {
@@ -221,7 +218,8 @@ export class NodeContentCache implements ContentCache {
     return this.#sealer.flushAll(signal);
   }
 
-  async #stop(): Promise<void> {
+  /** Ends the cache in an orderly way. What is staged stays so, and is recovered at the next start. */
+  async stop(): Promise<void> {
     await this.#sealer.stop();
     for (const content of this.#live.values()) {
       await Promise.allSettled(content.inFlight.values());

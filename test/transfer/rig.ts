@@ -71,7 +71,7 @@ export class Rig {
 
   /** `unclean`: as after a crash. Recovered content is resumed or discarded as a filesystem would. */
   async restart(how: 'clean' | 'unclean' = 'clean'): Promise<void> {
-    await this.cache.close();
+    await this.cache.stop();
     this.store.close();
     if (how === 'unclean') fs.rmSync(join(this.directory, 'clean-shutdown'));
     [this.store, this.blocks, this.cache] = this.#build();
@@ -84,7 +84,7 @@ export class Rig {
   }
 
   async end(): Promise<void> {
-    await this.cache.close();
+    await this.cache.stop();
     this.store.close();
     fs.rmSync(this.base, { recursive: true });
   }
