@@ -1,6 +1,6 @@
 /**
- * The coordinator: who owns the namespace, its store, and its client. Embedded, it lives in the mount's
- * process. Imports core, namespace, leases, policy, sites and transfer.
+ * The coordinator: who owns the namespace, and its client. Embedded, it lives in the mount's process.
+ * Imports core, namespace, leases, policy, sites and transfer.
  */
 export type * from './client.js';
 export { EmbeddedClient } from './embedded-client.js';

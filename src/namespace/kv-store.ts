@@ -50,6 +50,8 @@ export interface KvStore {
   close(): Promise<void>;
   /** Optional: false when so little space is left that only what frees space may still be committed. */
   hasRoom?(): boolean;
+  /** Optional: while more is pending than the store's bound, a promise to wait for before more is committed. */
+  congestion?(): Promise<void> | undefined;
 }
 
 /** The least key that is greater than every key with this prefix. */

@@ -191,6 +191,11 @@ export class Namespace implements NamespaceView {
     return { inodes: this.#inodeCount };
   }
 
+  /** While the store is behind by more than its bound: what to wait for before the next `execute`. */
+  congestion(): Promise<void> | undefined {
+    return this.#kv.congestion?.();
+  }
+
   /** Resolves when all that was executed survives a power cut. @throws GfsError what the store could not do */
   async flush(): Promise<void> {
     try {
