@@ -40,7 +40,7 @@ export interface MountStatus {
   /** Inodes of the namespace. */
   readonly inodes: number;
   /** The content cache: bytes on the disk, their bound, and how many files it has. */
-  readonly cache: { readonly bytes: number; readonly maxBytes: number; readonly files: number };
+  readonly cache: { readonly bytes: number; readonly maxBytes: number };
   /** What was written and is not sealed yet. */
   readonly staged: { readonly bytes: number; readonly files: number };
   readonly store: { readonly path: string };

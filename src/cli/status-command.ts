@@ -87,7 +87,7 @@ function details(report: MountReport): string[] {
     ['FUSE protocol', report.protocol ?? '-'],
     ['passthrough', `${passthrough.enabled ? 'on' : 'off'} (${passthrough.reason})`],
     ['inodes', String(report.inodes)],
-    ['cached', `${formatBytes(cache.bytes)} of ${formatBytes(cache.maxBytes)}, ${cache.files} files`],
+    ['cached', `${formatBytes(cache.bytes)} of ${formatBytes(cache.maxBytes)}`],
     ['staged', `${formatBytes(staged.bytes)}, ${staged.files} files`],
     ['store', report.store.path],
     ['state directory', report.stateDir],

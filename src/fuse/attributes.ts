@@ -17,6 +17,9 @@ import type { Attributes, Validity } from './protocol/reply.js';
 /** A directory's size as `stat` shows it: one disk block, as ext4 shows for a small one. */
 const DIRECTORY_BYTES = 4096;
 
+/** Two ticks of the slowest kernel (HZ=250 gives 4 ms); enough for CREATE's own permission check. */
+const OPEN_FOR_WRITING_NSEC = 10_000_000;
+
 const DAY_NS = 86_400_000_000_000n;
 
 type TimeChange = { readonly kind: 'now' } | { readonly kind: 'at'; readonly ns: bigint };
@@ -70,13 +73,14 @@ export class AttributeOperations {
   }
 
   /**
-   * While the kernel may write a file without telling (passthrough, mmap), its attributes must be asked
-   * for; all others hold until the kernel is told otherwise.
+   * While the kernel may write a file without telling (a memory map under passthrough), its attributes hold
+   * no longer than the grain of the kernel's own time stamps; all others hold until they are changed.
    */
   validityOf(ino: number): Validity {
     const sec = this.#context.options.validitySec;
     const file = this.#table.files.get(ino as Ino);
-    return { entrySec: sec, attrSec: file !== undefined && file.writers > 0 ? 0 : sec };
+    if (file === undefined || file.writers === 0) return { entrySec: sec, attrSec: sec, attrNsec: 0 };
+    return { entrySec: sec, attrSec: 0, attrNsec: OPEN_FOR_WRITING_NSEC };
   }
 
   async set(ino: Ino, change: AttributeChange): Promise<Attributes> {

@@ -132,6 +132,11 @@ export class FuseDevice {
     return this.#notify(message);
   }
 
+  /** Every name that the kernel cached is asked for again (protocol 7.44). */
+  notifyNewEpoch(): Promise<void> {
+    return this.#notify(this.#notification(NotifyCode.INC_EPOCH, 0));
+  }
+
   #notification(code: NotifyCode, payloadBytes: number): Buffer {
     const message = Buffer.alloc(OUT_HEADER_BYTES + payloadBytes);
     message.writeUInt32LE(message.length, 0);

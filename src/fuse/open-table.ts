@@ -52,6 +52,11 @@ export class OpenTable {
     return this.#lookups.size;
   }
 
+  /** Numbers of all inodes that the kernel knows. */
+  known(): Iterable<number> {
+    return this.#lookups.keys();
+  }
+
   add(handle: Handle): number {
     const fh = this.#nextHandle++;
     this.#handles.set(fh, handle);

@@ -31,6 +31,8 @@ import { XattrOperations } from './xattr-operations.js';
 /** Free inodes that `df -i` shows: nothing but the disk bounds them. */
 const FILES_FREE = 2 ** 32;
 const ENOSYS = 38;
+/** Protocol version that knows NOTIFY_INC_EPOCH; before it, stale names last until they are used. */
+const EPOCH_MINOR = 44;
 
 export interface SessionParts {
   readonly fd: number;
@@ -113,6 +115,15 @@ export class FuseSession {
   /** Ends `serve` though files may be open: who uses them gets errors from then on. */
   stop(): void {
     this.#device.stop();
+  }
+
+  /** What the kernel believes of names and attributes may be wrong: it asks for all of it again. */
+  forgetAll(): void {
+    for (const ino of this.#table.known()) this.#forgetInode(ino, false);
+    if ((this.#negotiated?.minor ?? 0) < EPOCH_MINOR) return;
+    this.#device.notifyNewEpoch().catch((thrown: unknown) => {
+      this.#parts.logger.warn('the kernel could not be told to forget names', errorFields(thrown));
+    });
   }
 
   statistics(): SessionStatistics {

@@ -19,7 +19,7 @@ const STATUS: MountStatus = {
   protocol: '7.45',
   passthrough: { enabled: true, reason: 'kernel and privileges allow it' },
   inodes: 1,
-  cache: { bytes: 0, maxBytes: 1, files: 0 },
+  cache: { bytes: 0, maxBytes: 1 },
   staged: { bytes: 0, files: 0 },
   store: { path: '/state/blocks' },
   requests: { LOOKUP: 2 ** 40 },

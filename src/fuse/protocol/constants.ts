@@ -113,6 +113,8 @@ export enum NotifyCode {
   INVAL_INODE = 2,
   INVAL_ENTRY = 3,
   DELETE = 6,
+  /** 7.44: every cached name is to be asked for again. */
+  INC_EPOCH = 8,
 }
 
 /** fcntl.h on Linux (asm-generic: x86-64 and arm64 differ only in O_DIRECT and O_DIRECTORY, unused here). */

@@ -24,6 +24,7 @@ export interface Attributes {
 export interface Validity {
   readonly entrySec: number;
   readonly attrSec: number;
+  readonly attrNsec: number;
 }
 
 /** `struct fuse_open_out`. */
@@ -146,7 +147,7 @@ export class ReplyWriter {
   /** `struct fuse_attr_out` */
   attrOut(a: Attributes, validity: Validity): void {
     this.u64(validity.attrSec);
-    this.u64(0);
+    this.u64(validity.attrNsec); // and 4 bytes of padding
     this.attributes(a);
   }
 
@@ -156,7 +157,8 @@ export class ReplyWriter {
     this.u64(0); // generation: inode numbers are never used again
     this.u64(validity.entrySec);
     this.u64(validity.attrSec);
-    this.u64(0);
+    this.u32(0);
+    this.u32(validity.attrNsec);
     this.attributes(a);
   }
 

@@ -1,0 +1,134 @@
+import { mkdirSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EmbeddedClient, LmdbStore } from '../coordinator/index.js';
+import { type GfsError, kernelClock, type Logger } from '../core/index.js';
+import { recover } from '../fuse/index.js';
+import { Namespace } from '../namespace/index.js';
+import { DirectoryStore } from '../sites/index.js';
+import { BlockStore, NodeContentCache } from '../transfer/index.js';
+import { Maintenance } from './maintenance.js';
+import { MountedFilesystem } from './mounted-filesystem.js';
+import type { MountSettings, OpenState, RunningMount } from './mount-service.js';
+
+/** Of the disk that holds the state directory, when no --cache-size says otherwise. */
+const CACHE_SHARE = 0.1;
+/**
+ * A closed file is sealed after this part of the flush interval; the rest of it is for the seal itself.
+ */
+const SEAL_DELAY_SHARE = 0.4;
+
+/** Everything of one state directory, open: what a mount, and maintenance without a mount, work with. */
+export interface NodeParts {
+  readonly stateDir: string;
+  readonly namespace: Namespace;
+  readonly client: EmbeddedClient;
+  readonly store: DirectoryStore;
+  readonly blocks: BlockStore;
+  readonly content: NodeContentCache;
+  readonly cacheBytes: number;
+  /** Seals what is closed, and lets go of everything. */
+  close(): Promise<void>;
+}
+
+interface NodeSettings {
+  readonly stateDir: string;
+  readonly cacheBytes: number | undefined;
+  readonly flushIntervalMs: number;
+  readonly logger: Logger;
+  readonly onCommitError: (error: GfsError) => void;
+}
+
+/**
+ * The composition root: metadata in LMDB, content in a directory that is the only site, the cache beside
+ * it. What the last mount left behind is brought in order first.
+ * @throws GfsError EBUSY when another process has the state open; CONFIG for another schema; EIO
+ */
+export async function openNode(settings: NodeSettings): Promise<NodeParts> {
+  const { stateDir, logger } = settings;
+  const clock = kernelClock;
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const metadata = LmdbStore.open({ path: join(stateDir, 'meta') });
+  const root = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const namespace = await Namespace.open({
+    kv: metadata,
+    root,
+    clock,
+    onCommitError: settings.onCommitError,
+  });
+  const client = new EmbeddedClient(namespace);
+
+  const store = new DirectoryStore(join(stateDir, 'store'));
+  const blocks = new BlockStore(store, { compression: 'none' });
+  const index = LmdbStore.open({ path: join(stateDir, 'node') });
+  const cacheBytes = settings.cacheBytes ?? (await defaultCacheBytes(stateDir));
+  const content = new NodeContentCache({
+    directory: join(stateDir, 'content'),
+    blocks,
+    index,
+    clock,
+    logger,
+    cacheBytes,
+    sealDelayMs: settings.flushIntervalMs * SEAL_DELAY_SHARE,
+    commit: async ({ ino, baseVersion, manifest, size, allocatedBytes }) => {
+      if (client.inode(ino) === undefined) return 'gone';
+      client.execute({ kind: 'commit', ino, baseVersion, manifest, size, allocatedBytes });
+      // Only then may the staged file become a clean one: it is the only copy until the commit is stored.
+      await client.flush();
+      return 'committed';
+    },
+  });
+  await content.start();
+  await recover(client, content, logger);
+  return {
+    stateDir,
+    namespace,
+    client,
+    store,
+    blocks,
+    content,
+    cacheBytes,
+    close: async () => {
+      await content.stop();
+      await index.close();
+      await namespace.close();
+    },
+  };
+}
+
+async function defaultCacheBytes(stateDir: string): Promise<number> {
+  const disk = await statfs(stateDir);
+  return Math.floor(disk.blocks * disk.bsize * CACHE_SHARE);
+}
+
+export async function startMount(settings: MountSettings): Promise<RunningMount> {
+  let mounted: MountedFilesystem | undefined;
+  const node = await openNode({
+    ...settings,
+    onCommitError: (error) => mounted?.metadataLost(error),
+  });
+  try {
+    mounted = await MountedFilesystem.start(node, settings);
+    return mounted;
+  } catch (thrown) {
+    await node.close();
+    throw thrown;
+  }
+}
+
+export async function openState(stateDir: string, logger: Logger): Promise<OpenState> {
+  const node = await openNode({
+    stateDir,
+    cacheBytes: undefined,
+    flushIntervalMs: 0,
+    logger,
+    onCommitError: (error) => logger.error('the metadata store failed', { error: error.message }),
+  });
+  const maintenance = new Maintenance(node, undefined);
+  return {
+    status: () => maintenance.status(),
+    fsck: (options) => maintenance.fsck(options),
+    gc: (options) => maintenance.gc(options),
+    close: () => node.close(),
+  };
+}

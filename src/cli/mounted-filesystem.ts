@@ -1,0 +1,187 @@
+import { close, open } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { errorFields, type GfsError, kernelClock, type Logger, native, toGfsError } from '../core/index.js';
+import { FuseSession, MAX_IO_BYTES, mountFuse, unmountFuse } from '../fuse/index.js';
+import type { NodeParts } from './compose.js';
+import { Maintenance, type MountFacts } from './maintenance.js';
+import type {
+  FileInfo,
+  FsckReport,
+  GcReport,
+  MountSettings,
+  MountStatus,
+  RunningMount,
+} from './mount-service.js';
+import { mountAt, readMounts, SOURCE_PREFIX } from './mountinfo.js';
+
+/** The kernel may keep names and attributes: this mount is the only one of its namespace. One year. */
+const VALIDITY_SEC = 31_536_000;
+/** How much the kernel reads ahead for files that pass through the process. */
+const READ_AHEAD_KB = 4096;
+/** After a lazy unmount: time for programs to close their files, before they get errors. */
+const CLOSE_GRACE_MS = 1_000;
+/** How long the kernel may take to write back what memory maps have changed. */
+const WRITE_BACK_MS = 5_000;
+
+const openAsync = promisify(open);
+const closeAsync = promisify(close);
+
+/** A mount that is served by this process, from mount(2) to the orderly end. */
+export class MountedFilesystem implements RunningMount {
+  readonly ended: Promise<void>;
+  readonly #node: NodeParts;
+  readonly #settings: MountSettings;
+  readonly #session: FuseSession;
+  readonly #maintenance: Maintenance;
+  readonly #fuseFd: number;
+  #stopping: Promise<void> | undefined;
+  #unmounted = false;
+
+  static async start(node: NodeParts, settings: MountSettings): Promise<MountedFilesystem> {
+    const fuseFd = await mountFuse({
+      mountpoint: settings.mountpoint,
+      source: `${SOURCE_PREFIX}${settings.stateDir}`,
+      allowOther: settings.allowOther,
+      maxReadBytes: MAX_IO_BYTES,
+      kernelOptions: settings.kernelOptions,
+    });
+    const mounted = new MountedFilesystem(node, settings, fuseFd);
+    await mounted.#raiseReadAhead();
+    return mounted;
+  }
+
+  private constructor(node: NodeParts, settings: MountSettings, fuseFd: number) {
+    this.#node = node;
+    this.#settings = settings;
+    this.#fuseFd = fuseFd;
+    const { client, content } = node;
+    const privileged = process.geteuid?.() === 0;
+    // What the kernel writes through a backing file must lose setuid as a local write does: the opener's
+    // privileges count there, and CAP_FSETID would keep the bit.
+    if (privileged) native.dropFsetid();
+    this.#session = new FuseSession({
+      fd: fuseFd,
+      client,
+      content,
+      clock: kernelClock,
+      logger: settings.logger,
+      options: {
+        readOnly: settings.readOnly,
+        noAtime: settings.kernelOptions.includes('noatime'),
+        validitySec: VALIDITY_SEC,
+        stateDirectory: settings.stateDir,
+      },
+      wishes: { passthrough: settings.passthrough && privileged, sharedLocks: settings.locks === 'shared' },
+    });
+    this.#maintenance = new Maintenance(node, this.#facts(privileged));
+    this.ended = this.#serve();
+  }
+
+  status(): Promise<MountStatus> {
+    return this.#maintenance.status();
+  }
+
+  info(path: string): Promise<FileInfo> {
+    return this.#maintenance.info(path);
+  }
+
+  fsck(options: { repair: boolean }): Promise<FsckReport> {
+    return this.#maintenance.fsck(options);
+  }
+
+  gc(options: { delete: boolean; graceMs: number }): Promise<GcReport> {
+    return this.#maintenance.gc(options);
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  /** The metadata store undid commands that the kernel believes in: it has to ask for everything again. */
+  metadataLost(error: GfsError): void {
+    this.#settings.logger.error('the metadata store could not keep the last changes', errorFields(error));
+    this.#session.forgetAll();
+  }
+
+  #facts(privileged: boolean): MountFacts {
+    const { settings, session } = { settings: this.#settings, session: this.#session };
+    const reason = (): string => {
+      if (!settings.passthrough) return 'turned off';
+      if (!privileged) return 'needs root (CAP_SYS_ADMIN)';
+      return session.statistics().passthrough
+        ? 'the kernel offers it'
+        : 'the kernel does not offer it (Linux 6.9)';
+    };
+    return {
+      mountpoint: settings.mountpoint,
+      readOnly: settings.readOnly,
+      startedMs: kernelClock.monotonicMs(),
+      session: () => session.statistics(),
+      passthroughReason: reason,
+    };
+  }
+
+  async #serve(): Promise<void> {
+    try {
+      await this.#session.serve();
+    } finally {
+      this.#unmounted = true;
+    }
+  }
+
+  async #stop(): Promise<void> {
+    const { mountpoint, logger } = this.#settings;
+    if (!this.#unmounted) {
+      await this.#writeBack();
+      await this.#unmount(mountpoint, logger);
+    }
+    await this.ended.catch(() => undefined); // reported to whoever awaits `ended`
+    await closeAsync(this.#fuseFd);
+    await this.#node.close();
+  }
+
+  /** Pages that memory maps changed are only in the kernel: it hands them over on syncfs. */
+  async #writeBack(): Promise<void> {
+    const work = (async () => {
+      const fd = await openAsync(this.#settings.mountpoint, 'r');
+      try {
+        await native.syncfs(fd);
+      } finally {
+        await closeAsync(fd);
+      }
+    })();
+    try {
+      await Promise.race([work, delay(WRITE_BACK_MS, undefined, { ref: false })]);
+    } catch (thrown) {
+      this.#settings.logger.warn('the kernel could not be made to write back', errorFields(thrown));
+    }
+  }
+
+  async #unmount(mountpoint: string, logger: Logger): Promise<void> {
+    try {
+      await unmountFuse(mountpoint, { lazy: false });
+      return;
+    } catch (thrown) {
+      const { code } = toGfsError(thrown);
+      if (code === 'EINVAL' || code === 'ENOENT') return; // unmounted by somebody else
+      logger.info('files are open; unmounting lazily', { mountpoint });
+    }
+    await unmountFuse(mountpoint, { lazy: true });
+    await Promise.race([this.ended.catch(() => undefined), delay(CLOSE_GRACE_MS, undefined, { ref: false })]);
+    this.#session.stop();
+  }
+
+  async #raiseReadAhead(): Promise<void> {
+    if (process.geteuid?.() !== 0) return;
+    const device = mountAt(this.#settings.mountpoint, readMounts())?.device;
+    if (device === undefined) return;
+    try {
+      await writeFile(`/sys/class/bdi/${device}/read_ahead_kb`, `${READ_AHEAD_KB}`);
+    } catch (thrown) {
+      this.#settings.logger.info('read-ahead stays at the kernel default', errorFields(thrown));
+    }
+  }
+}
