@@ -11,3 +11,5 @@ export {
   type NodeContentCacheOptions,
   type RecoveredContent,
 } from './content-cache.js';
+export { collectGarbage, GARBAGE_GRACE_MS, type GarbageOptions, type GarbageReport } from './garbage.js';
+export { type BlockDamage, scrub, type ScrubbedFile } from './scrub.js';
