@@ -3,6 +3,7 @@ import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GFS_ERROR_CODES, GfsError, type GfsErrorCode } from '../core/errors.js';
 import { problem } from './problem.js';
+import { runningOwner } from './state-dir.js';
 
 /** Set in the environment of the process that a background mount starts. */
 const CHILD_MARK = 'GLOBALFS_BACKGROUND';
@@ -38,7 +39,10 @@ function lastLines(path: string, count: number): string {
  */
 export async function mountInBackground(stateDir: string): Promise<void> {
   const stderrPath = join(stateDir, STDERR_FILE);
-  const stderr = openSync(stderrPath, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC, 0o600);
+  // The file of a mount that runs is not touched: this one will be refused.
+  const truncate = runningOwner(stateDir) === undefined ? constants.O_TRUNC : 0;
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | truncate;
+  const stderr = openSync(stderrPath, flags, 0o600);
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
     stdio: ['ignore', 'ignore', stderr, 'ipc'],

@@ -37,11 +37,11 @@ export class Maintenance {
     this.#mount = mount;
   }
 
-  async status(): Promise<MountStatus> {
+  status(): Promise<MountStatus> {
     const mount = this.#mount;
     const session = mount?.session();
     const content = this.#node.content.stats();
-    const { inodes } = await this.#node.client.statistics();
+    const { inodes } = this.#node.client.statistics();
     return {
       version: VERSION,
       pid: process.pid,

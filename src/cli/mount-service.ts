@@ -126,8 +126,8 @@ export interface RunningMount extends MountControl {
   /** Resolves when unmounted by anybody (umount(8) too); rejects on a fatal error. */
   readonly ended: Promise<void>;
   /**
-   * Unmounts (lazily if files are open), seals, flushes, closes. Safe to call again and after `ended`:
-   * then it does what is left to do.
+   * Unmounts (lazily if files are open, and without waiting for those who have them), seals, flushes,
+   * closes. Safe to call again and after `ended`: then it does what is left to do.
    */
   stop(): Promise<void>;
 }

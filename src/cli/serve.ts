@@ -1,5 +1,5 @@
 import { toGfsError, type GfsError } from '../core/errors.js';
-import { errorFields } from '../core/logger.js';
+import { errorFields, type LogFields } from '../core/logger.js';
 import { serveControl, type ControlServer } from './control-server.js';
 import { cacheBytesOf, type MountPlan } from './mount-plan.js';
 import type { RunningMount } from './mount-service.js';
@@ -81,6 +81,12 @@ function dieOnBugs(logger: ProcessLogger): void {
   process.on('unhandledRejection', die);
 }
 
+/** Where it comes from matters of a bug only; all else is said by the message. */
+function failureFields(thrown: unknown): LogFields {
+  const { stack, ...fields } = errorFields(toGfsError(thrown));
+  return fields.code === 'INTERNAL' ? { ...fields, stack } : fields;
+}
+
 /**
  * Serves a mount in this process until it is unmounted or told to stop by a signal.
  * @param onServing called once when the mount answers
@@ -98,7 +104,7 @@ export async function serve(
     serving = await start(plan, logger);
   } catch (thrown) {
     // Without a log file the caller's line on stderr says it.
-    if (plan.logFile !== undefined) logger.error('cannot mount', errorFields(thrown));
+    if (plan.logFile !== undefined) logger.error('cannot mount', failureFields(thrown));
     throw thrown;
   }
   // A terminal that closes ends what it shows; a mount with a log file goes on, as a server does.

@@ -3,6 +3,7 @@ import { toGfsError } from '../core/errors.js';
 import { ControlClient } from './control-client.js';
 import type { MountStatus } from './mount-service.js';
 import { globalfsMounts, type GlobalfsMount } from './mountinfo.js';
+import { isStale } from './mountpoint.js';
 import {
   outputOption,
   parseOutputFormat,
@@ -12,8 +13,8 @@ import {
   propertyLines,
   tableLines,
 } from './output.js';
+import { problem } from './problem.js';
 import { formatBytes, formatDuration } from './quantities.js';
-import { runningOwner } from './state-dir.js';
 import { mountedAt } from './targets.js';
 
 /** `stale`: its process has ended. `unreachable`: it does not answer us; `error` says why. */
@@ -30,11 +31,13 @@ async function ask({ mountpoint, stateDir }: GlobalfsMount): Promise<MountReport
   try {
     const status = await new ControlClient(stateDir).status();
     if (status.mountpoint === mountpoint) return { state: 'serving', ...status };
-    return { state: 'stale', mountpoint, stateDir, error: 'its process has ended' };
+    throw problem('UNAVAILABLE', 'its state directory is mounted elsewhere', status.mountpoint ?? '', '');
   } catch (thrown) {
-    const error = toGfsError(thrown);
-    const gone = error.code === 'UNAVAILABLE' && runningOwner(stateDir) === undefined;
-    return { state: gone ? 'stale' : 'unreachable', mountpoint, stateDir, error: error.message };
+    if (!(await isStale(mountpoint))) {
+      return { state: 'unreachable', mountpoint, stateDir, error: toGfsError(thrown).message };
+    }
+    const error = `its process has ended; mount there again, or 'globalfs umount ${mountpoint}'`;
+    return { state: 'stale', mountpoint, stateDir, error };
   }
 }
 

@@ -14,14 +14,13 @@ const SILENT_MS = 2000;
 const WAIT_MS = 10 * 60_000;
 
 /** Waits until the process that served has stored everything and ended. */
-async function untilEnded(owner: Owner, mountpoint: string, lazy: boolean): Promise<void> {
+async function untilEnded(owner: Owner, mountpoint: string, lazy: boolean, holders: string): Promise<void> {
   const startMs = performance.now();
   let told = false;
   while (isRunning(owner)) {
     const waitedMs = performance.now() - startMs;
     if (waitedMs > SILENT_MS && !told) {
       told = true;
-      const holders = lazy ? describeHolders(mountpoint) : '';
       if (lazy) {
         const who = holders === '' ? '' : ` by ${holders}`;
         printNote(`${mountpoint} is detached, and still open${who}; process ${owner.pid} ends after them`);
@@ -45,8 +44,10 @@ async function run(path: string, options: { lazy?: boolean }): Promise<void> {
   const { mountpoint, stateDir } = await mountedAt(path);
   const owner = runningOwner(stateDir);
   const lazy = options.lazy ?? false;
+  // Once detached, what they hold is no longer seen to be below the mount point.
+  const holders = lazy ? describeHolders(mountpoint) : '';
   await unmount(mountpoint, { lazy });
-  if (owner?.mountpoint === mountpoint) await untilEnded(owner, mountpoint, lazy);
+  if (owner?.mountpoint === mountpoint) await untilEnded(owner, mountpoint, lazy, holders);
 }
 
 export function umountCommand(): Command {

@@ -20,6 +20,11 @@ export interface NativeAddon {
   coarseTimeNs(): bigint;
   /** flock(2) LOCK_EX|LOCK_NB; false when somebody else holds it. */
   tryLock(fd: number): boolean;
+  /**
+   * Whether any process has the file open, or mapped, for writing (fcntl F_SETLEASE). `fd` must be open
+   * for reading only. False where the filesystem does not do leases.
+   */
+  hasWriters(fd: number): boolean;
 
   /** Opens /dev/fuse and mounts it with mount(2), as root. `options` without `fd=`. Returns the descriptor. */
   mountFuse(source: string, target: string, type: string, flags: number, options: string): number;

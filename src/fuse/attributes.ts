@@ -56,6 +56,7 @@ export class AttributeOperations {
   of(record: InodeRecord): Attributes {
     const file = isRegular(record) ? this.#table.files.get(record.ino) : undefined;
     const live = file === undefined ? record : { ...record, ...liveAttributes(record, file) };
+    if (live.mtimeNs !== record.mtimeNs) this.#context.clock.observe(live.mtimeNs);
     const bytes = isDirectory(record) ? DIRECTORY_BYTES : live.allocatedBytes;
     return {
       ino: record.ino,

@@ -1,5 +1,5 @@
 import type { NamespaceClient } from '../coordinator/index.js';
-import { type Clock, GfsError, type Logger } from '../core/index.js';
+import { GfsError, type KernelClock, type Logger } from '../core/index.js';
 import type { InodeRecord } from '../namespace/index.js';
 import type { ContentCache } from '../transfer/index.js';
 
@@ -30,7 +30,7 @@ export interface FilesystemOptions {
 export interface FilesystemContext {
   readonly client: NamespaceClient;
   readonly content: ContentCache;
-  readonly clock: Clock;
+  readonly clock: KernelClock;
   readonly logger: Logger;
   readonly options: FilesystemOptions;
   readonly kernel: KernelCache;

@@ -83,6 +83,7 @@ export class FileOpener {
     // A file that was made and never written keeps the times of its making.
     const untouched = file.knownMtimeNs === undefined && live.size === 0 && record.size === 0;
     if (same || untouched) return;
+    this.#context.clock.observe(live.mtimeNs);
     await client.execute({
       kind: 'setattr',
       ino: file.ino,

@@ -5,6 +5,7 @@ import { type HandlerTable, nodeOf, type Operations } from './handlers.js';
 import { Opcode, SetattrValid } from './protocol/constants.js';
 import type { RequestReader } from './protocol/request.js';
 
+const ENODATA = 61;
 const NS_PER_S = 1_000_000_000n;
 
 const callerOf = (request: RequestReader): Caller => ({ uid: request.uid, gid: request.gid });
@@ -75,7 +76,10 @@ export function nameHandlers(operations: Operations): HandlerTable {
       Opcode.GETXATTR,
       async (r, unique) => {
         const room = r.u32(0);
-        replier.xattr(unique, await xattrs.get(nodeOf(r), r.cString(8)), room);
+        const value = await xattrs.get(nodeOf(r), r.cString(8));
+        // The usual answer (security.capability, before a file's first write), so without the cost of an error.
+        if (value === undefined) replier.device.sendErrno(unique, ENODATA);
+        else replier.xattr(unique, value, room);
       },
     ],
     [

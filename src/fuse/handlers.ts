@@ -1,4 +1,4 @@
-import type { Clock, Ino } from '../core/index.js';
+import type { Ino } from '../core/index.js';
 import type { AttributeOperations } from './attributes.js';
 import type { DirectoryOperations } from './directory-operations.js';
 import { directoryHandlers } from './handlers-directory.js';
@@ -33,7 +33,6 @@ export interface Operations {
   readonly directories: DirectoryOperations;
   readonly xattrs: XattrOperations;
   readonly locks: LockOperations;
-  readonly clock: Clock;
   /** Runs work that INTERRUPT of this request can end. */
   readonly interruptible: <T>(unique: number, work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
   readonly statistics: () => Promise<FilesystemStatistics>;

@@ -2,9 +2,9 @@ import { closeSync, openSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import type { NamespaceClient } from '../coordinator/index.js';
 import {
-  type Clock,
   errorFields,
   type GfsError,
+  type KernelClock,
   type Logger,
   NAME_BYTES_MAX,
   native,
@@ -38,7 +38,7 @@ export interface SessionParts {
   readonly fd: number;
   readonly client: NamespaceClient;
   readonly content: ContentCache;
-  readonly clock: Clock;
+  readonly clock: KernelClock;
   readonly logger: Logger;
   readonly options: FilesystemOptions;
   readonly wishes: Wishes;
@@ -89,7 +89,6 @@ export class FuseSession {
       directories: new DirectoryOperations(context, table, attributes),
       xattrs: new XattrOperations(context),
       locks: new LockOperations(parts.client),
-      clock: parts.clock,
       interruptible: (unique, work) => this.#runInterruptible(unique, work),
       statistics: () => this.#statistics(),
       syncAll: () => this.#syncAll(),

@@ -1,4 +1,4 @@
-import { GfsError, type Ino } from '../core/index.js';
+import type { Ino } from '../core/index.js';
 import { InodeFlag } from '../namespace/index.js';
 import { type FilesystemContext, requireInode } from './context.js';
 import { SETXATTR_ACL_KILL_SGID, XATTR_CREATE, XATTR_REPLACE } from './protocol/constants.js';
@@ -11,13 +11,10 @@ export class XattrOperations {
     this.#context = context;
   }
 
-  /** @throws GfsError ENODATA */
-  async get(ino: Ino, name: string): Promise<Uint8Array> {
+  async get(ino: Ino, name: string): Promise<Uint8Array | undefined> {
     const { client } = this.#context;
     const record = requireInode(await client.inode(ino), ino);
-    const value = (record.flags & InodeFlag.hasXattr) === 0 ? undefined : await client.xattr(ino, name);
-    if (value === undefined) throw new GfsError('ENODATA', `inode ${ino} has no attribute ${name}`);
-    return value;
+    return (record.flags & InodeFlag.hasXattr) === 0 ? undefined : client.xattr(ino, name);
   }
 
   /** NUL-terminated names, one after the other. Only root sees `trusted.*` (xattr(7)). */
