@@ -1,5 +1,5 @@
 import { GfsError } from '../core/index.js';
-import { ChangeSet, hasFlag, type InodeChange, inodeOf } from './change-set.js';
+import { ChangeSet, hasFlag, inodeOf } from './change-set.js';
 import type { Applied, CommitCommand, ReapCommand, SetattrCommand } from './commands.js';
 import { FILE_BYTES_MAX } from './limits.js';
 import { ACL_ACCESS, aclAfterChmod, decodeAcl, encodeAcl } from './posix-acl.js';
@@ -10,6 +10,7 @@ import {
   S_IFMT,
   S_ISGID,
   S_ISUID,
+  copyOf,
   isDirectory,
   isRegular,
 } from './records.js';
@@ -23,26 +24,27 @@ export function applySetattr(view: NamespaceView, command: SetattrCommand): Appl
   const inode = inodeOf(view, command.ino);
   if (command.size !== undefined) requireSizable(inode, command.size);
   const changes = new ChangeSet();
-  const change: InodeChange = { ctimeNs: command.ctimeNs ?? command.timeNs };
-  if (command.uid !== undefined) change.uid = command.uid;
-  if (command.gid !== undefined) change.gid = command.gid;
-  if (command.size !== undefined) change.size = command.size;
-  if (command.allocatedBytes !== undefined) change.allocatedBytes = command.allocatedBytes;
-  if (command.atimeNs !== undefined) change.atimeNs = command.atimeNs;
-  if (command.mtimeNs !== undefined) change.mtimeNs = command.mtimeNs;
+  const after = copyOf(inode);
+  after.ctimeNs = command.ctimeNs ?? command.timeNs;
+  if (command.uid !== undefined) after.uid = command.uid;
+  if (command.gid !== undefined) after.gid = command.gid;
+  if (command.size !== undefined) after.size = command.size;
+  if (command.allocatedBytes !== undefined) after.allocatedBytes = command.allocatedBytes;
+  if (command.atimeNs !== undefined) after.atimeNs = command.atimeNs;
+  if (command.mtimeNs !== undefined) after.mtimeNs = command.mtimeNs;
   if (command.mode !== undefined) {
-    change.mode = (inode.mode & S_IFMT) | (command.mode & PERMISSION_BITS);
-    chmodAcl(view, changes, inode, change.mode);
+    after.mode = (inode.mode & S_IFMT) | (command.mode & PERMISSION_BITS);
+    chmodAcl(view, changes, inode, after.mode);
   }
   const { killPrivileges } = command;
   if (killPrivileges === 'all' || killPrivileges === 'suid-sgid') {
-    change.mode = withoutSetid(change.mode ?? inode.mode);
+    after.mode = withoutSetid(after.mode);
   }
   if ((killPrivileges === 'all' || killPrivileges === 'capability') && hasFlag(inode, 'hasCapability')) {
     changes.xattr(inode.ino, CAPABILITY, undefined);
-    change.flags = flagsWithout(view, inode, CAPABILITY, InodeFlag.hasCapability);
+    after.flags = flagsWithout(view, inode, CAPABILITY, InodeFlag.hasCapability);
   }
-  return changes.applied(changes.put({ ...inode, ...change }));
+  return changes.applied(changes.put(after));
 }
 
 /** @throws GfsError EISDIR, EINVAL, EFBIG */
@@ -88,8 +90,12 @@ export function applyCommit(view: NamespaceView, command: CommitCommand): Applie
     throw new GfsError('ESTALE', `version is ${inode.version}, not ${baseVersion}`, { context: { ino } });
   }
   const changes = new ChangeSet();
-  const version = baseVersion + 1;
-  return changes.applied(changes.put({ ...inode, version, manifest, size, allocatedBytes }));
+  const next = copyOf(inode);
+  next.version = baseVersion + 1;
+  next.manifest = manifest;
+  next.size = size;
+  next.allocatedBytes = allocatedBytes;
+  return changes.applied(changes.put(next));
 }
 
 /** @throws GfsError ESTALE when the inode is no more */

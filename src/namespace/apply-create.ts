@@ -14,6 +14,7 @@ import {
   EMPTY_MANIFEST,
   type InodeRecord,
   InodeFlag,
+  type MutableInode,
   PERMISSION_BITS,
   S_IFBLK,
   S_IFCHR,
@@ -37,10 +38,9 @@ export function applyCreate(
   if (type === S_IFDIR) requireLinkRoom(parent);
   const changes = new ChangeSet();
   const rdev = command.kind === 'mknod' && (type === S_IFBLK || type === S_IFCHR) ? command.rdev : 0;
-  const inode = changes.add({
-    ...newInode(command, parent, initialMode(view, changes, parent, command, type)),
-    rdev,
-  });
+  const inode = newInode(command, parent, initialMode(view, changes, parent, command, type));
+  inode.rdev = rdev;
+  changes.add(inode);
   changes.name(command.parent, command.name, inode);
   const subdirectories = type === S_IFDIR ? 1 : 0;
   changes.put(directoryAfter(parent, { entries: 1, subdirectories }, command.timeNs));
@@ -54,11 +54,10 @@ export function applySymlink(view: NamespaceView, command: SymlinkCommand): Appl
   if (target.length > TARGET_BYTES_MAX) throw new GfsError('ENAMETOOLONG', 'symlink target too long');
   if (target === '') throw new GfsError('ENOENT', 'symlink target is empty');
   const changes = new ChangeSet();
-  const inode = changes.add({
-    ...newInode(command, parent, { mode: S_IFLNK | 0o777, flags: 0 }),
-    size: target.length,
-    target,
-  });
+  const inode = newInode(command, parent, { mode: S_IFLNK | 0o777, flags: 0 });
+  inode.size = target.length;
+  inode.target = target;
+  changes.add(inode);
   changes.name(command.parent, command.name, inode);
   changes.put(directoryAfter(parent, { entries: 1, subdirectories: 0 }, command.timeNs));
   return changes.applied(inode);
@@ -69,11 +68,10 @@ export function applyTmpfile(view: NamespaceView, command: TmpfileCommand): Appl
   const parent = liveDirectoryOf(view, command.parent);
   const changes = new ChangeSet();
   const initial = initialMode(view, changes, parent, command, S_IFREG);
-  const inode = changes.add({
-    ...newInode(command, parent, initial),
-    nlink: 0,
-    flags: initial.flags | InodeFlag.linkable,
-  });
+  const inode = newInode(command, parent, initial);
+  inode.nlink = 0;
+  inode.flags |= InodeFlag.linkable;
+  changes.add(inode);
   changes.orphan(inode.ino, true);
   return changes.applied(inode, inode);
 }
@@ -155,7 +153,7 @@ function newInode(
   command: { ino: Ino; caller: { uid: number; gid: number }; timeNs: TimeNs },
   parent: InodeRecord,
   { mode, flags }: InitialMode,
-): InodeRecord {
+): MutableInode {
   const { ino, caller, timeNs } = command;
   const directory = (mode & S_IFMT) === S_IFDIR;
   return {

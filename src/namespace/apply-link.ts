@@ -11,7 +11,7 @@ import {
   requireLinkRoom,
 } from './change-set.js';
 import type { Applied, LinkCommand, RmdirCommand, UnlinkCommand } from './commands.js';
-import { InodeFlag, isDirectory } from './records.js';
+import { InodeFlag, copyOf, isDirectory } from './records.js';
 import type { NamespaceView } from './view.js';
 
 /** A further name, or the first one of what `tmpfile` made. */
@@ -26,8 +26,11 @@ export function applyLink(view: NamespaceView, command: LinkCommand): Applied {
   }
   requireLinkRoom(inode);
   const changes = new ChangeSet();
-  const flags = inode.flags & ~InodeFlag.linkable;
-  const linked = changes.put({ ...inode, nlink: inode.nlink + 1, flags, ctimeNs: timeNs });
+  const linked = copyOf(inode);
+  linked.nlink++;
+  linked.flags &= ~InodeFlag.linkable;
+  linked.ctimeNs = timeNs;
+  changes.put(linked);
   if (inode.nlink === 0) changes.orphan(ino, false);
   changes.name(command.parent, name, linked);
   changes.put(directoryAfter(parent, { entries: 1, subdirectories: 0 }, timeNs));

@@ -10,7 +10,7 @@ import {
   requireLinkRoom,
 } from './change-set.js';
 import type { Applied, RenameCommand } from './commands.js';
-import { type InodeRecord, isDirectory } from './records.js';
+import { type InodeRecord, copyOf, isDirectory } from './records.js';
 import type { NamespaceView } from './view.js';
 
 /** rename(2) and renameat2(2). The order of the checks is that of Linux's do_renameat2 and vfs_rename. */
@@ -96,7 +96,10 @@ function exchange(command: RenameCommand, move: Move & { readonly target: InodeR
 
 /** A moved inode's ctime changes (ext4 and most others; POSIX leaves it open). */
 function movedTo(inode: InodeRecord, parent: Ino, { timeNs }: RenameCommand): InodeRecord {
-  return { ...inode, ctimeNs: timeNs, parent: isDirectory(inode) ? parent : 0 };
+  const moved = copyOf(inode);
+  moved.ctimeNs = timeNs;
+  if (isDirectory(inode)) moved.parent = parent;
+  return moved;
 }
 
 /** @throws GfsError ENOTDIR, EISDIR, ENOTEMPTY */

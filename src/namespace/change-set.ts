@@ -1,11 +1,8 @@
 import { GfsError, type Ino, type Name, type TimeNs } from '../core/index.js';
 import type { Applied, Invalidation, RecordWrite } from './commands.js';
 import { LINK_MAX } from './limits.js';
-import { type InodeRecord, InodeFlag, isDirectory } from './records.js';
+import { type InodeRecord, InodeFlag, S_IFMT, copyOf, isDirectory } from './records.js';
 import type { NamespaceView } from './view.js';
-
-/** The fields of an inode that a command changes. */
-export type InodeChange = { -readonly [Field in keyof InodeRecord]?: InodeRecord[Field] };
 
 /** What one command writes and invalidates, collected while it is decided. */
 export class ChangeSet {
@@ -31,7 +28,7 @@ export class ChangeSet {
 
   /** Points a name at an inode. */
   name(parent: Ino, name: Name, inode: InodeRecord): void {
-    this.#writes.push({ kind: 'dentry', parent, name, ino: inode.ino, type: inode.mode & 0o170000 });
+    this.#writes.push({ kind: 'dentry', parent, name, ino: inode.ino, type: inode.mode & S_IFMT });
     this.#invalidations.push({ kind: 'entry', parent, name });
   }
 
@@ -53,10 +50,11 @@ export class ChangeSet {
    * Its ctime changes (unlink(2), rename(2)).
    */
   dropLink(inode: InodeRecord, ctimeNs: TimeNs): InodeRecord {
-    const nlink = isDirectory(inode) ? 0 : inode.nlink - 1;
-    const dropped = this.put({ ...inode, nlink, ctimeNs });
-    if (nlink === 0) this.orphan(inode.ino, true);
-    return dropped;
+    const dropped = copyOf(inode);
+    dropped.nlink = isDirectory(inode) ? 0 : inode.nlink - 1;
+    dropped.ctimeNs = ctimeNs;
+    if (dropped.nlink === 0) this.orphan(inode.ino, true);
+    return this.put(dropped);
   }
 
   applied(inode: InodeRecord, orphaned?: InodeRecord): Applied {
@@ -117,13 +115,12 @@ export function directoryAfter(
   change: { readonly entries: number; readonly subdirectories: number },
   timeNs: TimeNs,
 ): InodeRecord {
-  return {
-    ...directory,
-    entries: directory.entries + change.entries,
-    nlink: directory.nlink + change.subdirectories,
-    mtimeNs: timeNs,
-    ctimeNs: timeNs,
-  };
+  const after = copyOf(directory);
+  after.entries += change.entries;
+  after.nlink += change.subdirectories;
+  after.mtimeNs = timeNs;
+  after.ctimeNs = timeNs;
+  return after;
 }
 
 /** @throws GfsError EMLINK */

@@ -11,6 +11,7 @@ import {
   encodeInode,
 } from './codec.js';
 import type { Command, CommandResult, Invalidation, RecordWrite } from './commands.js';
+import { ABSENT, DentryCache } from './dentry-cache.js';
 import { InoAllocator } from './ino-allocator.js';
 import { Keys } from './keys.js';
 import { type KvStore, type KvWrite, endOfPrefix } from './kv-store.js';
@@ -47,9 +48,6 @@ export interface OpenOptions extends NamespaceOptions {
 
 export type Executed = CommandResult & { readonly invalidations: readonly Invalidation[] };
 
-/** Stands for "known not to be there" among the cached dentries. */
-const ABSENT: Dentry = { ino: 0 as Ino, type: 0 };
-
 /**
  * The namespace over a KV store: reads from bounded caches, `apply` for every change, writes handed to the
  * store in order. All methods are synchronous but those that wait for the store. One per store.
@@ -59,7 +57,7 @@ export class Namespace implements NamespaceView {
   readonly #kv: KvStore;
   readonly #keys: Keys;
   readonly #inodes: TwoGenerationMap<Ino, InodeRecord>;
-  readonly #dentries: TwoGenerationMap<string, Dentry>;
+  readonly #dentries: DentryCache;
   readonly #inos: InoAllocator;
   readonly #onCommitError: ((error: GfsError) => void) | undefined;
   #inodeCount: number;
@@ -86,7 +84,7 @@ export class Namespace implements NamespaceView {
     this.#keys = new Keys(options.prefix ?? '');
     this.#onCommitError = options.onCommitError;
     this.#inodes = new TwoGenerationMap(cacheMax);
-    this.#dentries = new TwoGenerationMap(cacheMax);
+    this.#dentries = new DentryCache(cacheMax);
     const identity = readIdentity(this.#kv, this.#keys);
     if (identity === undefined) throw new GfsError('CONFIG', 'the metadata store was not initialised');
     this.clusterId = identity.clusterId;
@@ -121,12 +119,11 @@ export class Namespace implements NamespaceView {
   }
 
   dentry(parent: Ino, name: Name): Dentry | undefined {
-    const key = this.#keys.dentry(parent, name);
-    const cached = this.#dentries.get(key);
+    const cached = this.#dentries.get(parent, name);
     if (cached !== undefined) return cached === ABSENT ? undefined : cached;
-    const bytes = this.#kv.get(key);
+    const bytes = this.#kv.get(this.#keys.dentry(parent, name));
     const dentry = bytes === undefined ? undefined : decodeDentry(bytes);
-    this.#dentries.set(key, dentry ?? ABSENT);
+    this.#dentries.set(parent, name, dentry ?? ABSENT);
     return dentry;
   }
 
@@ -250,13 +247,12 @@ export class Namespace implements NamespaceView {
       case 'dentry': {
         const key = this.#keys.dentry(write.parent, write.name);
         const dentry = { ino: write.ino, type: write.type };
-        this.#dentries.set(key, dentry);
+        this.#dentries.set(write.parent, write.name, dentry);
         return { key, value: () => encodeDentry(dentry) };
       }
       case 'no-dentry': {
-        const key = this.#keys.dentry(write.parent, write.name);
-        this.#dentries.set(key, ABSENT);
-        return { key, value: undefined };
+        this.#dentries.set(write.parent, write.name, ABSENT);
+        return { key: this.#keys.dentry(write.parent, write.name), value: undefined };
       }
       case 'xattr':
         return { key: this.#keys.xattr(write.ino, write.name), value: write.value };

@@ -1,0 +1,50 @@
+import type { Ino, Name } from '../core/index.js';
+import type { Dentry } from './records.js';
+
+type Generation = Map<Ino, Map<Name, Dentry>>;
+
+/** Known not to be there. */
+export const ABSENT: Dentry = { ino: 0 as Ino, type: 0 };
+
+/**
+ * Names and what they mean, also that they mean nothing; bounded like TwoGenerationMap. A map per directory,
+ * so that a look-up makes no key.
+ */
+export class DentryCache {
+  #young: Generation = new Map();
+  #old: Generation = new Map();
+  #youngCount = 0;
+  readonly #youngMax: number;
+
+  constructor(entriesMax: number) {
+    this.#youngMax = Math.max(1, Math.floor(entriesMax / 2));
+  }
+
+  get(parent: Ino, name: Name): Dentry | undefined {
+    const young = this.#young.get(parent)?.get(name);
+    if (young !== undefined) return young;
+    const old = this.#old.get(parent)?.get(name);
+    if (old !== undefined) this.set(parent, name, old);
+    return old;
+  }
+
+  set(parent: Ino, name: Name, dentry: Dentry): void {
+    let directory = this.#young.get(parent);
+    if (directory === undefined) {
+      directory = new Map();
+      this.#young.set(parent, directory);
+    }
+    directory.set(name, dentry);
+    // Counts a name that is set twice twice: the generation is then only shorter.
+    if (++this.#youngCount < this.#youngMax) return;
+    this.#old = this.#young;
+    this.#young = new Map();
+    this.#youngCount = 0;
+  }
+
+  clear(): void {
+    this.#young.clear();
+    this.#old.clear();
+    this.#youngCount = 0;
+  }
+}
