@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <node_api.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,6 +188,19 @@ static napi_value TryLock(napi_env env, napi_callback_info info) {
   int result = flock(as_int(env, a[0]), LOCK_EX | LOCK_NB);
   if (result < 0 && errno != EWOULDBLOCK) return throw_errno(env, "flock", errno);
   napi_get_boolean(env, result == 0, &value);
+  return value;
+}
+
+/* A read lease is granted only while nobody has the inode open for writing; a mapping counts as its file. */
+static napi_value HasWriters(napi_env env, napi_callback_info info) {
+  napi_value a[MAX_ARGS], value;
+  get_args(env, info, a);
+  int fd = as_int(env, a[0]);
+  fcntl(fd, F_SETSIG, SIGURG); /* were the lease broken meanwhile: a signal that is ignored, not SIGIO */
+  int result = fcntl(fd, F_SETLEASE, F_RDLCK);
+  int failure = result < 0 ? errno : 0;
+  if (result == 0) fcntl(fd, F_SETLEASE, F_UNLCK);
+  napi_get_boolean(env, failure == EAGAIN, &value);
   return value;
 }
 
@@ -515,7 +529,8 @@ NAPI_MODULE_INIT() {
       {"fallocate", Fallocate},       {"lseek", Lseek},
       {"copyFileRange", CopyFileRange}, {"cloneRange", CloneRange},
       {"syncfs", Syncfs},             {"coarseTimeNs", CoarseTimeNs},
-      {"tryLock", TryLock},           {"pwrite", Pwrite},
+      {"tryLock", TryLock},           {"hasWriters", HasWriters},
+      {"pwrite", Pwrite},
       {"futimens", Futimens},         {"dropFsetid", DropFsetid},
       {"mountFuse", MountFuse},       {"unmount", Unmount},
       {"socketPair", SocketPair},     {"receiveFd", ReceiveFd},

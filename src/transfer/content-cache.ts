@@ -322,9 +322,27 @@ export class NodeContentCache implements ContentCache {
       this.#sealer.enqueue(content);
       return;
     }
-    if (content.fd >= 0) this.#indexClean(content);
+    if (content.fd >= 0) {
+      if (content.sealedMtimeNs !== undefined && this.#restageIfWritten(content)) return;
+      this.#indexClean(content);
+    }
     this.#forget(content);
     if (this.#evictor.due) this.#evictLater();
+  }
+
+  /** It was sealed while open. Had somebody a mapping that could be written, what was sealed may be old. */
+  #restageIfWritten(content: NodeContent): boolean {
+    const { mtimeNs } = fs.fstatSync(content.fd, { bigint: true });
+    const written = mtimeNs !== content.sealedMtimeNs;
+    content.sealedMtimeNs = undefined;
+    this.#closeFd(content);
+    content.fd = fs.openSync(content.path, 'r');
+    if (!written && !native.hasWriters(content.fd)) return false;
+    this.#index.delete(content.ino);
+    fs.renameSync(this.#layout.cache(content.ino), this.#layout.staging(content.ino));
+    content.moved(true);
+    this.#settle(content);
+    return true;
   }
 
   #indexClean(content: NodeContent): void {
@@ -361,6 +379,7 @@ export class NodeContentCache implements ContentCache {
     content.moved(false);
     content.unindexed = true;
     this.#indexClean(content);
+    if (content.isOpen) content.sealedMtimeNs = fs.fstatSync(content.fd, { bigint: true }).mtimeNs;
     if (!content.isOpen && content.busy === undefined) this.#forget(content);
   }
 

@@ -76,6 +76,8 @@ export class NodeContent implements OpenContent {
   /** The file changed so that the index must learn of it. */
   unindexed = false;
   discarded = false;
+  /** mtime of the file when it was sealed while readers had it open; see FileSealer. */
+  sealedMtimeNs: bigint | undefined;
   readonly inFlight = new Map<number, Promise<void>>();
   #directorySynced = false;
   #lastBlock = -1;

@@ -5,7 +5,7 @@ import { hashBlock } from './block-codec.js';
 import { type BlockHasher, INLINE_BYTES_MAX } from './block-hasher.js';
 import type { BlockStore } from './block-store.js';
 import { Manifest } from './manifest.js';
-import type { NodeContent } from './node-content.js';
+import { fdatasync, type NodeContent } from './node-content.js';
 
 /** Blocks of one file that are hashed and stored at once: keeps two workers and the disk busy, 16 MiB. */
 const BLOCKS_AT_ONCE = 4;
@@ -42,13 +42,19 @@ export class FileSealer {
   }
 
   /**
+   * Undefined when somebody still writes to the file. That can be although nobody has it open: the kernel
+   * maps a passed-through file itself, so a shared mapping outlives the close (fs/backing-file.c,
+   * backing_file_mmap). Readers' own descriptors hide that; then the file is synced first, so that a later
+   * write through a mapping shows in its mtime, and is not made one with its block.
    * @param run ends it between two blocks when it is abandoned
    * @throws GfsError CANCELLED, ENOSPC, EIO, UNAVAILABLE
    */
-  async seal(content: NodeContent, run: Abandonable): Promise<SealedFile> {
+  async seal(content: NodeContent, run: Abandonable): Promise<SealedFile | undefined> {
     // Its own descriptor: a reader may close the content meanwhile.
     const fd = fs.openSync(content.path, 'r');
     try {
+      if (content.isOpen) await fdatasync(fd);
+      else if (native.hasWriters(fd)) return undefined;
       const stat = fs.fstatSync(fd);
       const allocatedBytes = stat.blocks * 512;
       const source = { path: content.path, fd, fileBytes: stat.size };
@@ -76,7 +82,6 @@ export class FileSealer {
     // The scratch bytes of `hashSmall` are not ours any more after the first wait.
     const waiting = this.#blocks.guard.use(hash);
     if (waiting !== undefined) await waiting;
-    // While readers have it open, a mapping of theirs may be writable: see NodeContent.strayWriters.
     if (this.#blocks.adopts && !content.isOpen && native.lseek(fd, 0, SEEK_HOLE) === fileBytes) {
       const range = { ...source, offset: 0, length: fileBytes };
       const how = await this.#blocks.adopt(hash, range);

@@ -10,6 +10,9 @@ const BATCH_FILES_MAX = 512;
 const BATCH_BYTES_MAX = 256 * 1024 * 1024;
 /** Work of this length, then a turn of the event loop: FUSE requests are served meanwhile. */
 const TURN_MS = 1;
+/** What is still written to (see FileSealer) is waited for so often, so long, before it is left staged. */
+const FLUSH_ATTEMPTS = 5;
+const FLUSH_ATTEMPT_MS = 20;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
 
@@ -127,9 +130,15 @@ export class Sealer {
   async flushAll(signal?: AbortSignal): Promise<void> {
     this.#requeueDeferred();
     this.#lastError = undefined;
-    while (this.hasWork) {
-      if (signal?.aborted === true) throw toGfsError(signal.reason);
-      await this.nextProgress();
+    for (let attempt = 0; attempt < FLUSH_ATTEMPTS && this.#lastError === undefined; attempt++) {
+      while (this.hasWork) {
+        if (signal?.aborted === true) throw toGfsError(signal.reason);
+        await this.nextProgress();
+      }
+      if (this.#deferred.size === 0) return;
+      // Somebody writes still: the kernel may only be late in closing its end.
+      await this.#options.clock.sleep(FLUSH_ATTEMPT_MS, signal);
+      this.#requeueDeferred();
     }
     const error = this.#lastError as GfsError | undefined;
     if (error !== undefined) throw error;
@@ -224,6 +233,10 @@ export class Sealer {
         }
         run.step('storing');
         const sealed = await this.#options.files.seal(content, run);
+        if (sealed === undefined) {
+          this.#defer(content);
+          continue;
+        }
         content.linkedTo = sealed.linkedTo ?? content.linkedTo;
         stored.push({ content, run, sealed });
         run.step('waiting');
