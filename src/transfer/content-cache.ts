@@ -1,5 +1,13 @@
 import * as fs from 'node:fs';
-import { type Clock, errorFields, type Ino, invariant, type Logger, toGfsError } from '../core/index.js';
+import {
+  type Clock,
+  errorFields,
+  type Ino,
+  invariant,
+  type Logger,
+  native,
+  toGfsError,
+} from '../core/index.js';
 import { EMPTY_MANIFEST, type KvStore, type ManifestRef } from '../namespace/index.js';
 import { BlockFetcher } from './block-fetcher.js';
 import { BlockHasher } from './block-hasher.js';
@@ -379,7 +387,8 @@ export class NodeContentCache implements ContentCache {
     content.moved(false);
     content.unindexed = true;
     this.#indexClean(content);
-    if (content.isOpen) content.sealedMtimeNs = fs.fstatSync(content.fd, { bigint: true }).mtimeNs;
+    if (content.isOpen && content.whole)
+      content.sealedMtimeNs = fs.fstatSync(content.fd, { bigint: true }).mtimeNs;
     if (!content.isOpen && content.busy === undefined) this.#forget(content);
   }
 

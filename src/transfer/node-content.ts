@@ -192,6 +192,7 @@ export class NodeContent implements OpenContent {
   moved(staged: boolean): void {
     this.staged = staged;
     this.#directorySynced = false;
+    this.sealedMtimeNs = undefined;
   }
 
   blockArrived(index: number): void {
