@@ -126,7 +126,7 @@ export async function openState(stateDir: string, logger: Logger): Promise<OpenS
   });
   const maintenance = new Maintenance(node, undefined);
   return {
-    status: () => maintenance.status(),
+    status: () => Promise.resolve(maintenance.status()),
     fsck: (options) => maintenance.fsck(options),
     gc: (options) => maintenance.gc(options),
     close: () => node.close(),

@@ -37,7 +37,7 @@ export class Maintenance {
     this.#mount = mount;
   }
 
-  status(): Promise<MountStatus> {
+  status(): MountStatus {
     const mount = this.#mount;
     const session = mount?.session();
     const content = this.#node.content.stats();

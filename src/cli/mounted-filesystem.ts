@@ -80,7 +80,7 @@ export class MountedFilesystem implements RunningMount {
   }
 
   status(): Promise<MountStatus> {
-    return this.#maintenance.status();
+    return Promise.resolve(this.#maintenance.status());
   }
 
   info(path: string): Promise<FileInfo> {
