@@ -104,7 +104,8 @@ export function planMount(
     passthrough: said.passthrough ?? true,
     locks: said.locks ?? 'kernel',
     flushIntervalMs,
-    kernelOptions: said.kernelOptions,
+    // The kernel itself refuses to write, whoever asks.
+    kernelOptions: said.readOnly === true ? ['ro', ...said.kernelOptions] : said.kernelOptions,
     foreground: flags.foreground ?? false,
     logFile,
     logLevel: planLogLevel(flags, logFile === undefined && user.stderrIsTerminal),

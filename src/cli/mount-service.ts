@@ -19,7 +19,7 @@ export interface MountSettings {
   readonly locks: 'kernel' | 'shared';
   /** The longest time that a closed file stays unsealed. */
   readonly flushIntervalMs: number;
-  /** Words of mount(8) for the kernel: some of KERNEL_OPTIONS (mount-options.ts). */
+  /** Words of mount(8) for the kernel: `ro` and some of KERNEL_OPTIONS (mount-options.ts). */
   readonly kernelOptions: readonly string[];
   readonly logger: Logger;
 }

@@ -80,6 +80,13 @@ describe('planMount', () => {
     });
   });
 
+  test('read-only is told to the kernel too', () => {
+    expect(plan({ option: ['noatime,ro'] })).toMatchObject({
+      readOnly: true,
+      kernelOptions: ['ro', 'noatime'],
+    });
+  });
+
   test("a user's state is where XDG says, and the mount is theirs alone", () => {
     const user = { uid: 1000, env: { XDG_DATA_HOME: '/home/u/data' }, stderrIsTerminal: true };
     expect(plan({ foreground: true }, '/home/u/m', user)).toMatchObject({
