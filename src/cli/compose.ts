@@ -4,9 +4,15 @@ import { join } from 'node:path';
 import { EmbeddedClient, LmdbStore } from '../coordinator/index.js';
 import { type GfsError, kernelClock, type Logger } from '../core/index.js';
 import { recover } from '../fuse/index.js';
-import { Namespace } from '../namespace/index.js';
+import { type ManifestRef, Namespace } from '../namespace/index.js';
 import { DirectoryStore } from '../sites/index.js';
-import { BlockStore, NodeContentCache } from '../transfer/index.js';
+import {
+  BlockStore,
+  collectGarbage,
+  GarbageCollector,
+  type GarbageReport,
+  NodeContentCache,
+} from '../transfer/index.js';
 import { Maintenance } from './maintenance.js';
 import { MountedFilesystem } from './mounted-filesystem.js';
 import type { MountSettings, OpenState, RunningMount } from './mount-service.js';
@@ -27,6 +33,8 @@ export interface NodeParts {
   readonly blocks: BlockStore;
   readonly content: NodeContentCache;
   readonly cacheBytes: number;
+  /** Finds, and with `delete` deletes, the blocks that no inode refers to. */
+  collect(options: { delete: boolean; graceMs: number; signal?: AbortSignal }): Promise<GarbageReport>;
   /** Seals what is closed, and lets go of everything. */
   close(): Promise<void>;
 }
@@ -56,10 +64,24 @@ export async function openNode(settings: NodeSettings): Promise<NodeParts> {
     clock,
     onCommitError: settings.onCommitError,
   });
-  const client = new EmbeddedClient(namespace);
 
   const store = new DirectoryStore(join(stateDir, 'store'));
   const blocks = new BlockStore(store, { compression: 'none' });
+  const collect = (options: {
+    delete: boolean;
+    graceMs: number;
+    signal?: AbortSignal;
+  }): Promise<GarbageReport> =>
+    collectGarbage({ blocks, clock, manifests: storedManifests(namespace), ...options });
+  const garbage = new GarbageCollector({
+    logger,
+    collect: (signal) => collect({ delete: true, graceMs: 0, signal }),
+    freeShare: async () => {
+      const disk = await statfs(stateDir);
+      return disk.bavail / disk.blocks;
+    },
+  });
+  const client = new EmbeddedClient(namespace, () => garbage.contentFreed());
   const index = LmdbStore.open({ path: join(stateDir, 'node') });
   const cacheBytes = settings.cacheBytes ?? (await defaultCacheBytes(stateDir));
   const content = new NodeContentCache({
@@ -88,12 +110,23 @@ export async function openNode(settings: NodeSettings): Promise<NodeParts> {
     blocks,
     content,
     cacheBytes,
+    collect,
     close: async () => {
+      await garbage.stop();
       await content.stop();
       await index.close();
       await namespace.close();
     },
   };
+}
+
+/**
+ * The manifests of all inodes, and then a flush: nothing may be deleted that only a power cut would bring
+ * back into use.
+ */
+async function* storedManifests(namespace: Namespace): AsyncIterable<ManifestRef> {
+  for await (const inode of namespace.inodes()) yield inode.manifest;
+  await namespace.flush();
 }
 
 async function defaultCacheBytes(stateDir: string): Promise<number> {

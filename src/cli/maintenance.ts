@@ -87,8 +87,12 @@ export class Maintenance {
     return Promise.reject(new GfsError('INTERNAL', 'soon'));
   }
 
-  gc(_options: { delete: boolean; graceMs: number }): Promise<GcReport> {
-    return Promise.reject(new GfsError('INTERNAL', 'soon'));
+  async gc(options: { delete: boolean; graceMs: number }): Promise<GcReport> {
+    const found = await this.#node.collect(options);
+    return {
+      unreferenced: { objects: found.garbageObjects, bytes: found.garbageBytes },
+      deleted: { objects: found.deletedObjects, bytes: found.deletedBytes },
+    };
   }
 
   #resolve(path: string): InodeRecord {

@@ -10,15 +10,20 @@ const INO_RANGE = 4096;
 export class EmbeddedClient implements NamespaceClient {
   readonly #namespace: Namespace;
   readonly #locks = new LockTable();
+  readonly #contentFreed: () => void;
   #nextIno = 0;
   #inosLeft = 0;
 
-  constructor(namespace: Namespace) {
+  /** @param contentFreed called when a version or an inode with content is gone */
+  constructor(namespace: Namespace, contentFreed: () => void = () => undefined) {
     this.#namespace = namespace;
+    this.#contentFreed = contentFreed;
   }
 
   execute(command: Command): Executed {
-    return this.#namespace.execute(command);
+    const executed = this.#namespace.execute(command);
+    if (command.kind === 'reap' || command.kind === 'commit') this.#contentFreed();
+    return executed;
   }
 
   inode(ino: Ino): InodeRecord | undefined {

@@ -13,3 +13,4 @@ export {
 } from './content-cache.js';
 export { collectGarbage, GARBAGE_GRACE_MS, type GarbageOptions, type GarbageReport } from './garbage.js';
 export { type BlockDamage, scrub, type ScrubbedFile } from './scrub.js';
+export { GarbageCollector } from './garbage-collector.js';
