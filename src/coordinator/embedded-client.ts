@@ -22,7 +22,8 @@ export class EmbeddedClient implements NamespaceClient {
 
   execute(command: Command): Executed {
     const executed = this.#namespace.execute(command);
-    if (command.kind === 'reap' || command.kind === 'commit') this.#contentFreed();
+    const replaced = command.kind === 'commit' && executed.inode.version > 1;
+    if (command.kind === 'reap' || replaced) this.#contentFreed();
     return executed;
   }
 
