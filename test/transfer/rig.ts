@@ -101,7 +101,7 @@ export class Rig {
     return this.#file('cache', ino);
   }
 
-  objectPath(hash: string): string {
+  objectPath(hash = ''): string {
     return join(this.base, 'site/blocks', hash.slice(0, 2), hash.slice(2, 4), hash);
   }
 
@@ -183,4 +183,16 @@ export function pattern(length: number, seed = 1): Buffer {
     bytes.writeUInt32LE(state, at);
   }
   return bytes;
+}
+
+export function hashesOf(inode: ContentInode): string[] {
+  return inode.manifest.kind === 'inline' ? inode.manifest.blocks.map(({ hash }) => hash) : [];
+}
+
+/** Waits up to 10 s for something to become true. */
+export async function until(holds: () => boolean): Promise<void> {
+  for (let waitedMs = 0; !holds(); waitedMs += 5) {
+    if (waitedMs > 10_000) throw new Error(`never became true: ${holds.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
