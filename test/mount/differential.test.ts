@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { isRoot, withMount, type Mounted } from '../support/mounted.js';
 import { Random, randomSteps, testSeed } from '../support/random-steps.js';
-import { differences, Side } from '../support/scenarios.js';
+import { differences, firstDifference, Side } from '../support/scenarios.js';
 
 /** About 2 ms an operation on both sides: the default takes half a minute. */
 const OPERATIONS = Number(process.env.GLOBALFS_TEST_OPS ?? 6000);
@@ -20,8 +20,14 @@ interface Sides {
 const comparable = (step: string, answer: string): string =>
   step.startsWith('moved ') ? answer.replace(/^(= 0 )a/, '$1') : answer;
 
-/** Plays steps in fresh directories; returns the text of the differences, or '' */
-async function compare({ mounted, plain, mount }: Sides, name: string, steps: string[]): Promise<string> {
+interface Outcome {
+  /** Index of the first step whose answers differ. */
+  at: number | undefined;
+  text: string;
+}
+
+/** Plays steps in fresh directories. */
+async function compare({ mounted, plain, mount }: Sides, name: string, steps: string[]): Promise<Outcome> {
   const ends = steps.flatMap((step, i) => (step === REMOUNT ? [i] : []));
   const got: [string[], string[]] = [[], []];
   let from = 0;
@@ -35,29 +41,30 @@ async function compare({ mounted, plain, mount }: Sides, name: string, steps: st
     await Promise.all([plain.end(), mount.end()]);
     await mounted.restart();
   }
-  const answers = got.map((side) => side.map((answer, i) => comparable(steps[i] ?? '', answer)));
-  return differences(steps, answers[0] as string[], answers[1] as string[]);
+  const [left, right] = got.map((side) => side.map((answer, i) => comparable(steps[i] ?? '', answer)));
+  const [expected, real] = [left as string[], right as string[]];
+  return { at: firstDifference(steps, expected, real), text: differences(steps, expected, real) };
 }
 
-/** Leaves out whatever is not needed for the sides to differ, halving the pieces, until time is up. */
-async function shrink(sides: Sides, steps: string[]): Promise<{ steps: string[]; text: string }> {
+/**
+ * Leaves out whatever is not needed for the last step to differ, in halves, quarters, ..., until time is
+ * up. Steps after the first difference go at once.
+ */
+async function shrink(
+  sides: Sides,
+  steps: string[],
+  found: Outcome,
+): Promise<{ steps: string[]; text: string }> {
   const deadline = performance.now() + SHRINK_MS;
+  let best = { steps: steps.slice(0, (found.at ?? 0) + 1), text: found.text };
+  const last = best.steps.at(-1);
   let attempt = 0;
-  let best = { steps, text: await compare(sides, `shrink${attempt++}`, steps) };
-  if (best.text === '') return best;
-  for (let size = Math.ceil(steps.length / 2); size >= 1 && performance.now() < deadline;) {
-    let smaller = false;
-    for (let at = 0; at < best.steps.length && performance.now() < deadline;) {
-      const fewer = [...best.steps.slice(0, at), ...best.steps.slice(at + size)];
-      const text = await compare(sides, `shrink${attempt++}`, fewer);
-      if (text === '') at += size;
-      else {
-        best = { steps: fewer, text };
-        smaller = true;
-      }
+  for (let size = Math.ceil(best.steps.length / 2); size >= 1; size = Math.floor(size / 2)) {
+    for (let end = best.steps.length - 1; end > 0 && performance.now() < deadline; end -= size) {
+      const fewer = [...best.steps.slice(0, Math.max(0, end - size)), ...best.steps.slice(end)];
+      const { at, text } = await compare(sides, `shrink${attempt++}`, fewer);
+      if (at !== undefined && fewer[at] === last) best = { steps: fewer.slice(0, at + 1), text };
     }
-    if (size === 1 && !smaller) break;
-    size = smaller ? Math.max(size >> 1, 1) : size >> 1;
   }
   return best;
 }
@@ -83,12 +90,12 @@ function program(seed: number): string[] {
       const sides = { mounted, plain: new Side(mounted.plain), mount: new Side(mounted.mountpoint) };
       try {
         const steps = program(seed);
-        const text = await compare(sides, 'all', steps);
-        if (text === '') return;
-        const small = await shrink(sides, steps);
-        const told = small.text === '' ? `not repeatable in a fresh directory:\n${text}` : small.text;
+        const found = await compare(sides, 'all', steps);
+        if (found.at === undefined) return;
+        const small = await shrink(sides, steps, found);
+        const shown = small.steps.slice(-40).join('\n');
         expect(
-          `seed ${seed}; ${small.steps.length} steps:\n${small.steps.slice(0, 60).join('\n')}\n${told}`,
+          `seed ${seed}\n${found.text}\n${small.steps.length} steps suffice, the last:\n${shown}\n${small.text}`,
         ).toBe('');
       } finally {
         await Promise.all([sides.plain.end(), sides.mount.end()]);

@@ -217,7 +217,7 @@ export async function withMount<T>(settings: MountSettings, body: (m: Mounted) =
     return result;
   } catch (error) {
     if (failed && error instanceof Error && mounted.log() !== '') {
-      error.message += `\n--- the mount's log, its end ---\n${mounted.log().slice(-3000)}`;
+      error.message += `\n--- the mount's log, its end ---\n${mounted.log().slice(-1500)}`;
     }
     throw error;
   } finally {

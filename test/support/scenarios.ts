@@ -85,6 +85,12 @@ function difference(step: string, plain: string, mount: string): string {
     .join('\n');
 }
 
+/** The first step whose answers differ, or undefined. */
+export function firstDifference(steps: string[], plain: string[], mount: string[]): number | undefined {
+  const at = steps.findIndex((step, i) => !step.startsWith('~') && plain[i] !== mount[i]);
+  return at < 0 ? undefined : at;
+}
+
 /** The steps whose answers differ, with what came before them; empty when all agree. */
 export function differences(steps: string[], plain: string[], mount: string[]): string {
   const parts: string[] = [];

@@ -77,7 +77,9 @@ static void walk(const char *path) {
     return;
   }
   emit(" %06o n=%lu u=%u g=%u", st.st_mode, (unsigned long)st.st_nlink, st.st_uid, st.st_gid);
-  if (st.st_mtim.tv_sec < SET_TIME_BEFORE) emit(" m=%lld.%09ld", (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+  /* A write to a FIFO stamps it on a local filesystem; through FUSE no filesystem hears of it. */
+  if (st.st_mtim.tv_sec < SET_TIME_BEFORE && !S_ISFIFO(st.st_mode))
+    emit(" m=%lld.%09ld", (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
   if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) emit(" dev=%u,%u", major(st.st_rdev), minor(st.st_rdev));
   emit_first(&st, path);
   emit_xattrs(path);
