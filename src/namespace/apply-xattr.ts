@@ -11,7 +11,7 @@ import type { NamespaceView } from './view.js';
 const PREFIXES = ['user.', 'trusted.', 'security.'];
 
 /** The flag that says that this very xattr exists, for those that have one. */
-function ownFlag(name: string): number {
+export function xattrFlag(name: string): number {
   switch (name) {
     case ACL_ACCESS:
       return InodeFlag.hasAccessAcl;
@@ -73,14 +73,14 @@ function withXattr(
   ctimeNs: TimeNs,
 ): Applied {
   changes.xattr(inode.ino, name, value);
-  const flags = inode.flags | InodeFlag.hasXattr | ownFlag(name);
+  const flags = inode.flags | InodeFlag.hasXattr | xattrFlag(name);
   return changes.applied(changes.put({ ...inode, flags, ctimeNs }));
 }
 
 function withoutXattr(view: NamespaceView, inode: InodeRecord, name: string, ctimeNs: TimeNs): Applied {
   const changes = new ChangeSet();
   if (view.xattr(inode.ino, name) !== undefined) changes.xattr(inode.ino, name, undefined);
-  const flags = flagsWithout(view, inode, name, ownFlag(name));
+  const flags = flagsWithout(view, inode, name, xattrFlag(name));
   return changes.applied(changes.put({ ...inode, flags, ctimeNs }));
 }
 

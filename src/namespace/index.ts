@@ -5,6 +5,13 @@
  */
 export { apply } from './apply.js';
 export * from './commands.js';
+export {
+  type CheckOptions,
+  type NamespaceCheck,
+  type NamespaceProblem,
+  type NamespaceProblemKind,
+  checkNamespace,
+} from './fsck.js';
 export * from './kv-store.js';
 export * from './limits.js';
 export { MemoryStore } from './memory-store.js';

@@ -25,7 +25,6 @@ import { InoAllocator } from './ino-allocator.js';
 import { Keys } from './keys.js';
 import { type KvStore, type KvWrite, endOfPrefix } from './kv-store.js';
 import { type Dentry, type InodeRecord, InodeFlag, type NamedDentry } from './records.js';
-import { scanPrefix } from './scan.js';
 import { initialise, readIdentity } from './store-schema.js';
 import { TwoGenerationMap } from './two-generation-map.js';
 import type { NamespaceView } from './view.js';
@@ -218,14 +217,6 @@ export class Namespace implements NamespaceView {
   /** @returns `inodes`: how many there are, the root and orphans included */
   stats(): { readonly inodes: number } {
     return { inodes: this.#inodeCount };
-  }
-
-  /** All inodes, orphans included, in no order; those that come or go meanwhile may be missed or seen. */
-  *inodes(): Generator<InodeRecord> {
-    for (const { key, value } of scanPrefix(this.#kv, this.#keys.inodes)) {
-      const parsed = Keys.parse(key, this.#keys.inodes);
-      if (parsed !== undefined) yield decodeInode(parsed.ino, value);
-    }
   }
 
   /** Compares all records, and repairs on request: see checkNamespace. The kernel's caches are the caller's. */

@@ -2,7 +2,7 @@ import { GfsError, ROOT_INO, type TimeNs } from '../core/index.js';
 import { encodeCounter, encodeInode } from './codec.js';
 import type { Keys } from './keys.js';
 import type { KvStore } from './kv-store.js';
-import { EMPTY_MANIFEST, S_IFDIR } from './records.js';
+import { EMPTY_MANIFEST, type InodeRecord, S_IFDIR } from './records.js';
 
 /** Version of the keys and records of a whole store; raised only by an explicit upgrade. */
 export const STORE_SCHEMA = 1;
@@ -47,10 +47,9 @@ export function readIdentity(kv: KvStore, keys: Keys): StoreIdentity | undefined
   return { schema: STORE_SCHEMA, clusterId: identity.clusterId };
 }
 
-/** Makes an empty store into a filesystem with an empty root directory. */
-export async function initialise(kv: KvStore, keys: Keys, birth: NewStore): Promise<void> {
-  const { clusterId, uid, gid, timeNs } = birth;
-  const root = encodeInode({
+/** An empty root directory. */
+export function rootDirectory({ uid, gid, timeNs }: Pick<NewStore, 'uid' | 'gid' | 'timeNs'>): InodeRecord {
+  return {
     ino: ROOT_INO,
     mode: S_IFDIR | 0o755,
     uid,
@@ -69,13 +68,17 @@ export async function initialise(kv: KvStore, keys: Keys, birth: NewStore): Prom
     target: '',
     parent: ROOT_INO,
     entries: 0,
-  });
-  const identity: StoreIdentity = { schema: STORE_SCHEMA, clusterId };
+  };
+}
+
+/** Makes an empty store into a filesystem with an empty root directory. */
+export async function initialise(kv: KvStore, keys: Keys, birth: NewStore): Promise<void> {
+  const identity: StoreIdentity = { schema: STORE_SCHEMA, clusterId: birth.clusterId };
   await kv.commit([
     { key: keys.schema, value: Buffer.from(JSON.stringify(identity), 'utf8') },
     { key: keys.nextIno, value: encodeCounter(ROOT_INO + 1) },
     { key: keys.inodeCount, value: encodeCounter(1) },
-    { key: keys.inode(ROOT_INO), value: root },
+    { key: keys.inode(ROOT_INO), value: encodeInode(rootDirectory(birth)) },
   ]);
   await kv.sync();
 }
