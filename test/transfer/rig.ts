@@ -63,8 +63,8 @@ export class Rig {
     [this.store, this.blocks, this.cache] = this.#build();
   }
 
-  static async make(options: RigOptions = {}): Promise<Rig> {
-    const rig = new Rig(options, fs.mkdtempSync(join(tmpdir(), 'gfs-transfer-')));
+  static async make(options: RigOptions = {}, parent = tmpdir()): Promise<Rig> {
+    const rig = new Rig(options, fs.mkdtempSync(join(parent, 'gfs-transfer-')));
     await rig.cache.start();
     return rig;
   }
