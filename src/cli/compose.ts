@@ -94,7 +94,7 @@ export async function openNode(settings: NodeSettings): Promise<NodeParts> {
     sealDelayMs: settings.flushIntervalMs * SEAL_DELAY_SHARE,
     commit: async ({ ino, baseVersion, manifest, size, allocatedBytes }) => {
       if (client.inode(ino) === undefined) return 'gone';
-      client.execute({ kind: 'commit', ino, baseVersion, manifest, size, allocatedBytes });
+      await client.execute({ kind: 'commit', ino, baseVersion, manifest, size, allocatedBytes });
       // Only then may the staged file become a clean one: it is the only copy until the commit is stored.
       await client.flush();
       return 'committed';

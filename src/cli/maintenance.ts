@@ -13,8 +13,9 @@ import {
   S_IFSOCK,
   typeOf,
 } from '../namespace/index.js';
+import { scrub } from '../transfer/index.js';
 import type { NodeParts } from './compose.js';
-import type { FileInfo, FileType, FsckReport, GcReport, MountStatus } from './mount-service.js';
+import type { FileInfo, FileType, FsckProblem, FsckReport, GcReport, MountStatus } from './mount-service.js';
 import { VERSION } from './version.js';
 
 /** What a running mount adds to what its state directory says. */
@@ -25,6 +26,8 @@ export interface MountFacts {
   readonly startedMs: number;
   readonly session: () => SessionStatistics;
   readonly passthroughReason: () => string;
+  /** The kernel drops what it cached of names and attributes. */
+  readonly forgetAll: () => void;
 }
 
 /** Reports and repairs of one state directory, the same whether it is mounted or not. */
@@ -83,8 +86,27 @@ export class Maintenance {
     };
   }
 
-  fsck(_options: { repair: boolean }): Promise<FsckReport> {
-    return Promise.reject(new GfsError('INTERNAL', 'soon'));
+  /**
+   * Records against each other, then every block in the store against its hash. A damaged block cannot be
+   * repaired here: it is reported with the file that it belongs to.
+   */
+  async fsck({ repair }: { repair: boolean }): Promise<FsckReport> {
+    const { namespace, blocks } = this.#node;
+    const records = await namespace.check({ repair, timeNs: kernelClock.wallNs() });
+    if (repair && records.problems.length > 0) this.#mount?.forgetAll();
+    const problems: FsckProblem[] = records.problems.map((found) => ({
+      ...found,
+      ino: found.ino ?? null,
+      path: found.path ?? null,
+    }));
+    for await (const { ino, offset, hash, what, problem } of scrub(blocks, namespace.inodes(), {
+      deep: true,
+    })) {
+      const message = `the ${what} at offset ${offset} is ${problem} in the store`;
+      const block = `blake3:${hash}`;
+      problems.push({ kind: `${what}-${problem}`, ino, path: null, offset, block, message, repaired: false });
+    }
+    return { problems, counts: records.counts };
   }
 
   async gc(options: { delete: boolean; graceMs: number }): Promise<GcReport> {

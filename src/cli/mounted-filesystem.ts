@@ -121,6 +121,7 @@ export class MountedFilesystem implements RunningMount {
       startedMs: kernelClock.monotonicMs(),
       session: () => session.statistics(),
       passthroughReason: reason,
+      forgetAll: () => session.forgetAll(),
     };
   }
 

@@ -1,7 +1,7 @@
 import { GfsError, type Ino, type Name } from '../core/index.js';
 import { type LockFamily, type LockRange, type LockRequest, LockTable } from '../leases/index.js';
 import type { Command, Executed, InodeRecord, NamedDentry, Namespace } from '../namespace/index.js';
-import type { NamespaceClient, NamespaceStatistics } from './client.js';
+import type { Awaitable, NamespaceClient, NamespaceStatistics } from './client.js';
 
 /** Inode numbers taken from the namespace at a time: each taking is one small write to the store. */
 const INO_RANGE = 4096;
@@ -20,7 +20,13 @@ export class EmbeddedClient implements NamespaceClient {
     this.#contentFreed = contentFreed;
   }
 
-  execute(command: Command): Executed {
+  /** Waits while the store is behind by more than its bound. */
+  execute(command: Command): Awaitable<Executed> {
+    const congestion = this.#namespace.congestion();
+    return congestion === undefined ? this.#execute(command) : congestion.then(() => this.#execute(command));
+  }
+
+  #execute(command: Command): Executed {
     const executed = this.#namespace.execute(command);
     const replaced = command.kind === 'commit' && executed.inode.version > 1;
     if (command.kind === 'reap' || replaced) this.#contentFreed();
