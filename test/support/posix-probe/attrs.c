@@ -122,17 +122,21 @@ void forget_marks(void) {
   }
 }
 
-/* Waits until the clock that stamps files has moved on, so that a later stamp differs. */
+/*
+ * Waits until the clock that stamps files has passed every stamp given so far, so that a later one differs.
+ * Stamps come from the coarse clock, or are as fine as now (multigrain timestamps, Linux 6.13).
+ */
 static void tick(void) {
   struct timespec start, now, pause = {0, 500000};
-  clock_gettime(CLOCK_REALTIME_COARSE, &start);
+  clock_gettime(CLOCK_REALTIME, &start);
   do {
     nanosleep(&pause, NULL);
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  } while (now.tv_sec == start.tv_sec && now.tv_nsec == start.tv_nsec);
+  } while (now.tv_sec < start.tv_sec || (now.tv_sec == start.tv_sec && now.tv_nsec <= start.tv_nsec));
 }
 
-/* mark PATH ...: remembers the times of up to eight paths; moved PATH [NOW]: which of a, m, c differ since */
+/* mark PATH ...: remembers the times of up to eight paths; moved PATH [NOW]: which of a, m, c differ since,
+ * or `other` when the name is now another inode's */
 static void do_mark(char **a) {
   for (int w = 0; w < 8 && a[w] != NULL; w++) {
     int i = 0;
@@ -151,6 +155,7 @@ static void do_moved(char **a) {
   if (lstat(a[1] == NULL ? a[0] : a[1], &st) < 0) return answer(-1);
   for (int i = 0; i < MARKS && marks[i].path != NULL; i++) {
     if (strcmp(marks[i].path, a[0]) != 0) continue;
+    if (st.st_ino != marks[i].st.st_ino) return answer_text("0 other");
     return answer_text("0 %s%s%s", differ(st.st_atim, marks[i].st.st_atim) ? "a" : "",
                        differ(st.st_mtim, marks[i].st.st_mtim) ? "m" : "",
                        differ(st.st_ctim, marks[i].st.st_ctim) ? "c" : "");
