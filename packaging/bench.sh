@@ -7,4 +7,6 @@ need fio fio
 need bindfs bindfs
 need tar tar
 setup
-exec node bench/main.ts "$@"
+node node_modules/typescript/bin/tsc -p packaging/tsconfig.bench.json
+ln -sfn ../../native dist/bench-build/native # where src/core/native.ts looks for the addon
+exec node dist/bench-build/bench/main.js "$@"
