@@ -28,7 +28,6 @@ type Column = (typeof COLUMNS)[number];
 export class FsckTable {
   readonly #rows = new Map<Ino, number>();
   readonly #columns: Record<Column, Float64Array>;
-  #size = 0;
 
   constructor() {
     const column = (): Float64Array => new Float64Array(ROWS_FIRST);
@@ -39,11 +38,11 @@ export class FsckTable {
   }
 
   get size(): number {
-    return this.#size;
+    return this.#rows.size;
   }
 
   add(inode: InodeRecord): void {
-    const row = this.#size++;
+    const row = this.#rows.get(inode.ino) ?? this.#rows.size;
     if (row >= this.#columns.ino.length) this.#grow();
     this.#rows.set(inode.ino, row);
     for (const column of ['ino', 'mode', 'flags', 'nlink', 'entries', 'parent'] as const) {

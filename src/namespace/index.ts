@@ -5,13 +5,8 @@
  */
 export { apply } from './apply.js';
 export * from './commands.js';
-export {
-  type CheckOptions,
-  type NamespaceCheck,
-  type NamespaceProblem,
-  type NamespaceProblemKind,
-  checkNamespace,
-} from './fsck.js';
+export { checkNamespace } from './fsck.js';
+export type { CheckOptions, NamespaceCheck, NamespaceProblem, NamespaceProblemKind } from './fsck-context.js';
 export * from './kv-store.js';
 export * from './limits.js';
 export { MemoryStore } from './memory-store.js';

@@ -20,7 +20,8 @@ import {
 } from './codec.js';
 import type { Command, CommandResult, Invalidation, RecordWrite } from './commands.js';
 import { ABSENT, DentryCache } from './dentry-cache.js';
-import { type NamespaceCheck, checkNamespace } from './fsck.js';
+import { checkNamespace } from './fsck.js';
+import type { NamespaceCheck } from './fsck-context.js';
 import { InoAllocator } from './ino-allocator.js';
 import { Keys } from './keys.js';
 import { type KvStore, type KvWrite, endOfPrefix } from './kv-store.js';
