@@ -22,6 +22,8 @@ export const isRoot = process.getuid?.() === 0;
 const SERVE_TIMEOUT_MS = 20_000;
 const EXIT_TIMEOUT_MS = 30_000;
 const LOG_KEPT_CHARS = 1 << 20;
+/** What `mount -f` prints once it serves. */
+const SERVING = 'GlobalFS is mounted at ';
 
 export interface MountSettings {
   /** Words after `mount -f --state DIR`, before the mount point. */
@@ -98,8 +100,10 @@ class MountedProcess implements Mounted {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
+    this.#log = this.#log.slice(-LOG_KEPT_CHARS);
+    const logStart = this.#log.length;
     const keep = (part: Buffer): void => {
-      this.#log = (this.#log + part.toString()).slice(-LOG_KEPT_CHARS);
+      if (this.#log.length < 2 * LOG_KEPT_CHARS) this.#log += part.toString();
     };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
@@ -115,16 +119,18 @@ class MountedProcess implements Mounted {
       this.#reaper.process(pid);
       void this.#exit.then(() => this.#reaper.processGone(pid));
     }
-    await this.#serving(child);
+    await this.#serving(child, logStart);
   }
 
-  async #serving(child: ChildProcess): Promise<void> {
+  async #serving(child: ChildProcess, logStart: number): Promise<void> {
     const deadline = performance.now() + SERVE_TIMEOUT_MS;
     for (;;) {
       if (child.exitCode !== null || child.pid === undefined) {
         throw new Error(`the mount ended with exit code ${child.exitCode} before it served\n${this.#log}`);
       }
-      if ((await isMounted(this.mountpoint)) && (await answers(this.mountpoint))) return;
+      // A stale mount of a killed process is in the kernel's table too: what counts is the new one's word.
+      const said = peer !== 'globalfs' || this.#log.includes(SERVING, logStart);
+      if (said && (await isMounted(this.mountpoint)) && (await answers(this.mountpoint))) return;
       if (performance.now() > deadline) {
         throw new Error(`no mount at ${this.mountpoint} after ${SERVE_TIMEOUT_MS} ms\n${this.#log}`);
       }

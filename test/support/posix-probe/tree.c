@@ -152,7 +152,37 @@ static void do_drop(char **a) {
   answer(0);
 }
 
+/* check PATH SEED LENGTH: whether the file begins with these made bytes; answers its size */
+static void do_check(char **a) {
+  static unsigned char got[1 << 16], made[1 << 16];
+  long long length = number(a[2]), at = 0;
+  struct stat st;
+  int fd = open(a[0], O_RDONLY);
+  if (fd < 0 || fstat(fd, &st) < 0) return answer(-1);
+  while (at < length) {
+    size_t part = length - at < (long long)sizeof got ? (size_t)(length - at) : sizeof got;
+    ssize_t n = pread(fd, got, part, at);
+    if (n < 0) {
+      int saved = errno;
+      close(fd);
+      errno = saved;
+      return answer(-1);
+    }
+    fill(made, part, strtoll(a[1], NULL, 10), at);
+    size_t i = 0;
+    while (i < (size_t)n && got[i] == made[i]) i++;
+    if (i < part) {
+      close(fd);
+      return answer_text("wrong at=%lld size=%lld", at + (long long)i, (long long)st.st_size);
+    }
+    at += (long long)part;
+  }
+  close(fd);
+  answer_text("good size=%lld", (long long)st.st_size);
+}
+
 const command tree_commands[] = {
+    {"check", 3, do_check},
     {"tree", 1, do_tree},
     {"many", 3, do_many},
     {"drop", 4, do_drop},
