@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmbeddedClient, LmdbStore } from '../coordinator/index.js';
-import { type GfsError, kernelClock, type Logger } from '../core/index.js';
+import { errorFields, type GfsError, kernelClock, type Logger } from '../core/index.js';
 import { recover } from '../fuse/index.js';
 import { type ManifestRef, Namespace } from '../namespace/index.js';
 import { DirectoryStore } from '../sites/index.js';
@@ -23,6 +23,9 @@ const CACHE_SHARE = 0.1;
  * A closed file is sealed after this part of the flush interval; the rest of it is for the seal itself.
  */
 const SEAL_DELAY_SHARE = 0.4;
+
+/** How long an orderly end may go on sealing: about 2 GiB on a local disk. */
+const SEAL_AT_END_MS = 10_000;
 
 /** Everything of one state directory, open: what a mount, and maintenance without a mount, work with. */
 export interface NodeParts {
@@ -113,6 +116,7 @@ export async function openNode(settings: NodeSettings): Promise<NodeParts> {
     collect,
     close: async () => {
       await garbage.stop();
+      await sealBeforeTheEnd(content, logger);
       await content.stop();
       await index.close();
       await namespace.close();
@@ -127,6 +131,15 @@ export async function openNode(settings: NodeSettings): Promise<NodeParts> {
 async function* storedManifests(namespace: Namespace): AsyncIterable<ManifestRef> {
   for await (const inode of namespace.inodes()) yield inode.manifest;
   await namespace.flush();
+}
+
+/** What cannot be sealed in time, or at all, stays staged: the next mount goes on with it. */
+async function sealBeforeTheEnd(content: NodeContentCache, logger: Logger): Promise<void> {
+  try {
+    await content.flushAll(AbortSignal.timeout(SEAL_AT_END_MS));
+  } catch (thrown) {
+    logger.info('staged files are left for the next mount', errorFields(thrown));
+  }
 }
 
 async function defaultCacheBytes(stateDir: string): Promise<number> {
