@@ -23,51 +23,6 @@ export const systemClock: Clock = {
   },
 };
 
-/** A clock that stands still until it is told to move; for tests and simulations. */
-export class ManualClock implements Clock {
-  #nowMs: number;
-  readonly #sleepers: { atMs: number; wake: () => void }[] = [];
-
-  constructor(startMs = 1_700_000_000_000) {
-    this.#nowMs = startMs;
-  }
-
-  monotonicMs(): number {
-    return this.#nowMs;
-  }
-
-  wallMs(): number {
-    return this.#nowMs;
-  }
-
-  wallNs(): TimeNs {
-    return timeNs(BigInt(Math.round(this.#nowMs)) * 1_000_000n);
-  }
-
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(signal.reason as Error);
-        return;
-      }
-      this.#sleepers.push({ atMs: this.#nowMs + ms, wake: resolve });
-      signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-    });
-  }
-
-  /** Moves time forward and wakes, in order, whoever's sleep has ended. */
-  advance(ms: number): void {
-    this.#nowMs += ms;
-    this.#sleepers.sort((a, b) => a.atMs - b.atMs);
-    for (;;) {
-      const first = this.#sleepers[0];
-      if (first === undefined || first.atMs > this.#nowMs) return;
-      this.#sleepers.shift();
-      first.wake();
-    }
-  }
-}
-
 /** A kernel stamps with its coarse clock (a tick of 4 ms), or, when it must tell two changes apart, finer. */
 const TICK_NS = 10_000_000n;
 

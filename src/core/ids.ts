@@ -12,9 +12,6 @@ export type Name = Brand<string, 'Name'>;
 /** BLAKE3 hash of a block's plain bytes: 64 lower-case hex digits. Written `blake3:<hex>` for people. */
 export type BlockHash = Brand<string, 'BlockHash'>;
 
-/** Name of a site: lower-case letters, digits and `-`, 1 to 63 of them, starting with a letter or digit. */
-export type SiteId = Brand<string, 'SiteId'>;
-
 /** Nanoseconds since 1970-01-01T00:00:00Z; negative before. Must fit 64 bits, signed. */
 export type TimeNs = Brand<bigint, 'TimeNs'>;
 
@@ -22,13 +19,6 @@ export const ROOT_INO = 1 as Ino;
 export const NAME_BYTES_MAX = 255;
 
 const TIME_NS_MAX = 2n ** 63n - 1n;
-
-export function parseIno(raw: number): Ino {
-  if (!Number.isSafeInteger(raw) || raw < 1) {
-    throw new GfsError('EINVAL', `not an inode number: ${raw}`, { context: { raw } });
-  }
-  return raw as Ino;
-}
 
 /**
  * The only way in for names.
@@ -44,24 +34,6 @@ export function parseName(raw: string): Name {
     throw new GfsError('EINVAL', `not a file name: ${JSON.stringify(raw)}`);
   }
   return raw as Name;
-}
-
-export function parseBlockHash(raw: string): BlockHash {
-  const hex = raw.startsWith('blake3:') ? raw.slice('blake3:'.length) : raw;
-  if (!/^[0-9a-f]{64}$/.test(hex)) {
-    throw new GfsError('EINVAL', `not a block hash (64 hex digits): ${JSON.stringify(raw)}`);
-  }
-  return hex as BlockHash;
-}
-
-export function parseSiteId(raw: string): SiteId {
-  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(raw)) {
-    throw new GfsError(
-      'EINVAL',
-      `not a site name: ${JSON.stringify(raw)}; use 1 to 63 lower-case letters, digits and "-"`,
-    );
-  }
-  return raw as SiteId;
 }
 
 /** Clamps to what 64 bits hold (the years 1677 to 2262), as Linux clamps to a filesystem's range. */
