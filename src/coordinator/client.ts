@@ -32,6 +32,8 @@ export interface NamespaceClient {
   tryLock(ino: Ino, family: LockFamily, request: LockRequest): Awaitable<boolean>;
   /** Waits until the lock is held. @throws GfsError EDEADLK; EINTR when `signal` aborts */
   waitLock(ino: Ino, family: LockFamily, request: LockRequest, signal: AbortSignal): Promise<void>;
-  /** Resolves when everything executed before the call survives a power cut. */
+  /** Resolves when everything executed before the call is stored: a crash does not undo it. Hurries nobody. */
+  stored(): Promise<void>;
+  /** Like `stored`, as soon as possible, and a power cut does not undo it either (fsync). */
   flush(): Promise<void>;
 }

@@ -95,6 +95,10 @@ export class EmbeddedClient implements NamespaceClient {
     });
   }
 
+  stored(): Promise<void> {
+    return this.#namespace.stored();
+  }
+
   flush(): Promise<void> {
     return this.#namespace.flush();
   }

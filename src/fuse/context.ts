@@ -2,6 +2,7 @@ import type { NamespaceClient } from '../coordinator/index.js';
 import { GfsError, type KernelClock, type Logger } from '../core/index.js';
 import type { InodeRecord } from '../namespace/index.js';
 import type { ContentCache } from '../transfer/index.js';
+import type { DiscardQueue } from './discard-queue.js';
 
 /** FUSE passthrough: lets the kernel read and write a file of ours directly. */
 export interface Passthrough {
@@ -34,6 +35,7 @@ export interface FilesystemContext {
   readonly logger: Logger;
   readonly options: FilesystemOptions;
   readonly kernel: KernelCache;
+  readonly discards: DiscardQueue;
   /** Undefined where the kernel or our privileges do not allow it. */
   readonly passthrough: Passthrough | undefined;
 }

@@ -205,11 +205,11 @@ export class NameOperations {
   /** Deletes an inode without a name, and its content, once it is neither open nor known to the kernel. */
   async reapIfUnused(ino: Ino): Promise<void> {
     if (!this.#table.isUnused(ino)) return;
-    const { client, content } = this.#context;
+    const { client, discards } = this.#context;
     const record = await client.inode(ino);
     if (record === undefined || !isOrphan(record)) return;
     await client.execute({ kind: 'reap', ino });
-    if ((record.mode & S_IFMT) === S_IFREG) content.discard(ino);
+    if ((record.mode & S_IFMT) === S_IFREG) discards.add(ino);
   }
 }
 

@@ -14,6 +14,7 @@ import type { ContentCache } from '../transfer/index.js';
 import { AttributeOperations } from './attributes.js';
 import type { FilesystemContext, FilesystemOptions, Passthrough } from './context.js';
 import { FuseDevice } from './device.js';
+import { DiscardQueue } from './discard-queue.js';
 import { DirectoryOperations } from './directory-operations.js';
 import { FileOpener } from './file-opener.js';
 import { FileOperations } from './file-operations.js';
@@ -59,6 +60,7 @@ export class FuseSession {
   readonly #device: FuseDevice;
   readonly #table = new OpenTable();
   readonly #opener: FileOpener;
+  readonly #discards: DiscardQueue;
   readonly #replier: Replier;
   readonly #handlers: HandlerTable;
   readonly #interruptible = new Map<number, AbortController>();
@@ -69,8 +71,10 @@ export class FuseSession {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     this.#device = new FuseDevice(parts.fd);
+    this.#discards = new DiscardQueue(parts.client, parts.content, parts.logger);
     const context: FilesystemContext = {
       ...parts,
+      discards: this.#discards,
       kernel: { forgetInode: (ino, data) => this.#forgetInode(ino, data) },
       passthrough: parts.wishes.passthrough ? this.#passthrough() : undefined,
     };
@@ -107,6 +111,7 @@ export class FuseSession {
         this.#table.remove(fh);
         await this.#opener.close(handle.file, handle.intent);
       }
+      await this.#discards.drain();
     }
     if (this.#refusal !== undefined) throw this.#refusal;
   }

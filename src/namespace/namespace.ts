@@ -233,6 +233,11 @@ export class Namespace implements NamespaceView {
     return this.#kv.congestion?.();
   }
 
+  /** Resolves when all that was executed is stored, whenever its group is. @throws GfsError when it was undone */
+  stored(): Promise<void> {
+    return this.#watched ?? Promise.resolve();
+  }
+
   /** Resolves when all that was executed survives a power cut. @throws GfsError what the store could not do */
   async flush(): Promise<void> {
     try {
