@@ -63,6 +63,8 @@ export function fileHandlers(operations: Operations): HandlerTable {
         await files.release(fh);
         if (unlock) await locks.release(ino, 'flock', owner);
         replier.ok(unique);
+        // The kernel may have forgotten the inode before its last close came to an end.
+        await names.reapIfUnused(ino);
       },
     ],
     [

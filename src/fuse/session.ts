@@ -107,13 +107,23 @@ export class FuseSession {
     try {
       await this.#device.serve((request) => this.#handle(request));
     } finally {
-      for (const [fh, handle] of [...this.#table.fileHandles()]) {
-        this.#table.remove(fh);
-        await this.#opener.close(handle.file, handle.intent);
-      }
-      await this.#discards.drain();
+      await this.#closeAll();
     }
     if (this.#refusal !== undefined) throw this.#refusal;
+  }
+
+  /** Nobody has anything open any more: what was open is closed, what has no name goes. */
+  async #closeAll(): Promise<void> {
+    const { client } = this.#parts;
+    for (const [fh, handle] of [...this.#table.fileHandles()]) {
+      this.#table.remove(fh);
+      await this.#opener.close(handle.file, handle.intent);
+    }
+    for (const ino of await client.orphans()) {
+      await client.execute({ kind: 'reap', ino });
+      this.#discards.add(ino);
+    }
+    await this.#discards.drain();
   }
 
   /** Ends `serve` though files may be open: who uses them gets errors from then on. */
