@@ -49,12 +49,9 @@ export class DiskReserve {
       this.#allocatedEnd = size + this.#reserveBytes;
       this.#hasRoom = true;
     } catch (thrown) {
-      const { code } = toGfsError(thrown);
-      if (code === 'ENOSPC') this.#hasRoom = false;
-      // Where the filesystem cannot allocate ahead, what is free must do.
-      else if (code === 'EOPNOTSUPP' || code === 'ENOSYS')
-        this.#hasRoom = this.#freeBytes() > this.#reserveBytes;
-      else throw thrown;
+      // Where the filesystem cannot allocate ahead (EOPNOTSUPP, mostly), what is free must do.
+      const full = toGfsError(thrown).code === 'ENOSPC';
+      this.#hasRoom = !full && this.#freeBytes() > this.#reserveBytes;
     }
   }
 
