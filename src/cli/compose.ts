@@ -2,13 +2,14 @@ import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmbeddedClient, LmdbStore } from '../coordinator/index.js';
-import { errorFields, type GfsError, kernelClock, type Logger } from '../core/index.js';
+import { errorFields, GfsError, kernelClock, type Logger } from '../core/index.js';
 import { recover } from '../fuse/index.js';
 import { type ManifestRef, Namespace } from '../namespace/index.js';
 import { DirectoryStore } from '../sites/index.js';
 import {
   BlockStore,
   collectGarbage,
+  type CommitSealed,
   GarbageCollector,
   type GarbageReport,
   NodeContentCache,
@@ -95,13 +96,7 @@ export async function openNode(settings: NodeSettings): Promise<NodeParts> {
     logger,
     cacheBytes,
     sealDelayMs: settings.flushIntervalMs * SEAL_DELAY_SHARE,
-    commit: async ({ ino, baseVersion, manifest, size, allocatedBytes }) => {
-      if (client.inode(ino) === undefined) return 'gone';
-      await client.execute({ kind: 'commit', ino, baseVersion, manifest, size, allocatedBytes });
-      // Only then may the staged file become a clean one: it is the only copy until the commit is stored.
-      await client.flush();
-      return 'committed';
-    },
+    commit: (sealed) => commitSealed(client, sealed),
   });
   await content.start();
   await recover(client, content, logger);
@@ -131,6 +126,21 @@ export async function openNode(settings: NodeSettings): Promise<NodeParts> {
 async function* storedManifests(namespace: Namespace): AsyncIterable<ManifestRef> {
   for await (const inode of namespace.inodes()) yield inode.manifest;
   await namespace.flush();
+}
+
+/** Only when it has ended may the staged file become a clean one: it is the only copy until the commit is stored. */
+async function commitSealed(
+  client: EmbeddedClient,
+  sealed: Parameters<CommitSealed>[0],
+): ReturnType<CommitSealed> {
+  try {
+    await client.execute({ kind: 'commit', ...sealed });
+  } catch (thrown) {
+    if (thrown instanceof GfsError && thrown.code === 'ENOENT') return 'gone';
+    throw thrown;
+  }
+  await client.flush();
+  return 'committed';
 }
 
 /** What cannot be sealed in time, or at all, stays staged: the next mount goes on with it. */

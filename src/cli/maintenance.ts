@@ -104,7 +104,8 @@ export class Maintenance {
     })) {
       const message = `the ${what} at offset ${offset} is ${problem} in the store`;
       const block = `blake3:${hash}`;
-      problems.push({ kind: `${what}-${problem}`, ino, path: null, offset, block, message, repaired: false });
+      const path = (await namespace.pathOf(ino)) ?? null;
+      problems.push({ kind: `${what}-${problem}`, ino, path, offset, block, message, repaired: false });
     }
     return { problems, counts: records.counts };
   }

@@ -24,6 +24,8 @@ export interface NamespaceClient {
   xattrNames(ino: Ino): Awaitable<readonly string[]>;
   /** An inode number for this session alone, never used before or again. */
   nextIno(): Awaitable<Ino>;
+  /** One path of an inode, bytes as characters; undefined when it has none. Slow: for log lines. */
+  pathOf(ino: Ino): Awaitable<string | undefined>;
   orphans(): Awaitable<readonly Ino[]>;
   statistics(): Awaitable<NamespaceStatistics>;
   /** The lock that stands in the way of `request`, if any (fcntl's F_GETLK). */

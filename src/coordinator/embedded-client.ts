@@ -63,6 +63,10 @@ export class EmbeddedClient implements NamespaceClient {
     return this.#nextIno++ as Ino;
   }
 
+  pathOf(ino: Ino): Promise<string | undefined> {
+    return this.#namespace.pathOf(ino);
+  }
+
   orphans(): readonly Ino[] {
     return this.#namespace.orphans();
   }

@@ -1,4 +1,5 @@
 import { errorFields, GfsError, type Ino, type Logger, toGfsError } from '../core/index.js';
+import type { NamespaceClient } from '../coordinator/index.js';
 import type { InodeRecord } from '../namespace/index.js';
 import type { AttributeOperations } from './attributes.js';
 import type { FuseDevice } from './device.js';
@@ -19,6 +20,7 @@ export class Replier {
       readonly names: NameOperations;
       readonly files: FileOperations;
       readonly table: OpenTable;
+      readonly client: NamespaceClient;
       readonly logger: Logger;
     },
   ) {}

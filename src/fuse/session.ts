@@ -83,7 +83,14 @@ export class FuseSession {
     const attributes = new AttributeOperations(context, table, this.#opener);
     const names = new NameOperations(context, table, this.#opener);
     const files = new FileOperations(context, table, this.#opener, attributes, parts.wishes.sharedLocks);
-    this.#replier = new Replier(this.#device, { attributes, names, files, table, logger: parts.logger });
+    this.#replier = new Replier(this.#device, {
+      attributes,
+      names,
+      files,
+      table,
+      client: parts.client,
+      logger: parts.logger,
+    });
     this.#handlers = makeHandlers({
       replier: this.#replier,
       table,

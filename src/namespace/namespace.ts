@@ -7,6 +7,7 @@ import {
   type TimeNs,
   systemClock,
   toGfsError,
+  ROOT_INO,
 } from '../core/index.js';
 import { apply } from './apply.js';
 import {
@@ -22,6 +23,7 @@ import type { Command, CommandResult, Invalidation, RecordWrite } from './comman
 import { ABSENT, DentryCache } from './dentry-cache.js';
 import { checkNamespace } from './fsck.js';
 import type { NamespaceCheck } from './fsck-context.js';
+import { findPath } from './find-path.js';
 import { InoAllocator } from './ino-allocator.js';
 import { Keys } from './keys.js';
 import { type KvStore, type KvWrite, endOfPrefix } from './kv-store.js';
@@ -208,6 +210,11 @@ export class Namespace implements NamespaceView {
       start = last.key;
       await new Promise(setImmediate);
     }
+  }
+
+  /** One path of an inode, from the root: see findPath. Slow: for log lines and reports. */
+  pathOf(ino: Ino): Promise<string | undefined> {
+    return findPath(this.#kv, this.#keys, ROOT_INO, ino);
   }
 
   /** `count` consecutive inode numbers for commands that make inodes; never given twice. */
