@@ -7,7 +7,8 @@
  *   load randread FILE COUNT       4 KiB at random aligned offsets
  *   load append FILE COUNT         opens a new file O_APPEND, writes 4 KiB at a time, closes it
  *   load create DIR COUNT BYTES    creates, writes, closes DIR/f00000 ...
- *   load open|stat|unlink|mkdir|rmdir|mknod DIR COUNT    on DIR/f00000 ... (mkdir, rmdir: DIR/d00000 ...)
+ *   load open|unlink|mkdir|rmdir|mknod DIR COUNT    on DIR/f00000 ... (mkdir, rmdir: DIR/d00000 ...)
+ *   load stat DIR COUNT [PASSES]   on DIR/f00000 ..., from the first to the last, as often
  *   load rename DIR COUNT          DIR/f00000 to DIR/g00000 ..., and back again: 2 COUNT renames
  *   load list DIR                  readdir, and lstat of each entry, as `ls -l` does
  */
@@ -144,7 +145,7 @@ static void one(const char *command, const char *directory, long i, size_t bytes
 
 int main(int argc, char **argv) {
   if (argc < 3) {
-    fprintf(stderr, "usage: load COMMAND PATH [COUNT [BYTES]]\n");
+    fprintf(stderr, "usage: load COMMAND PATH [COUNT [BYTES or PASSES]]\n");
     return 2;
   }
   const char *command = argv[1], *path = argv[2];
@@ -161,6 +162,8 @@ int main(int argc, char **argv) {
   else if (strcmp(command, "randread") == 0) randread(path, count);
   else if (strcmp(command, "append") == 0) append(path, count);
   else if (strcmp(command, "list") == 0) list(path);
+  else if (strcmp(command, "stat") == 0)
+    for (long i = 0; i < count * (argc > 4 ? (long)bytes : 1); i++) one(command, path, i % count, 0);
   else
     for (long i = 0; i < count; i++) one(command, path, i, bytes);
   printf("%.6f\n", now() - start);

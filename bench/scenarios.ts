@@ -1,0 +1,190 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Contestant } from './contestants.js';
+import type { Goal, Scale, Scenario, Step, Tools } from './workload.js';
+
+const SMALL_BYTES = 4096;
+/** One pass over 10,000 cached files takes 10 ms, too short to compare. */
+const STAT_PASSES = 20;
+
+/** What the kernel does alone: passthrough. */
+const LIKE_PLAIN: Goal[] = [{ of: 'plain', ratio: 0.9 }];
+/** What the kernel answers from its own caches. */
+const LIKE_PLAIN_STAT: Goal[] = [{ of: 'plain', ratio: 0.8 }];
+/** What reaches the process. */
+const LIKE_BINDFS: Goal[] = [{ of: 'bindfs', ratio: 0.6 }];
+/** Whole programs: three times the plain directory's time. */
+const THREE_TIMES: Goal[] = [{ of: 'plain', ratio: 1 / 3 }];
+
+const inside = (contestant: Contestant, name: string): string => join(contestant.directory, name);
+const remove = (name: string) => (tools: Tools, contestant: Contestant) =>
+  tools.run('rm', ['-rf', inside(contestant, name)]);
+const makeDirectory = (name: string) => (tools: Tools, contestant: Contestant) =>
+  tools.run('mkdir', ['-p', inside(contestant, name)]);
+
+/** One big file. */
+const content: Scenario = {
+  id: 'content',
+  steps: [
+    {
+      id: 'write',
+      title: 'sequential write of a new file',
+      unit: 'MB/s',
+      operations: (scale) => scale.fileBytes / 1e6,
+      goals: LIKE_PLAIN,
+      measure: (tools, c) => tools.load('seqwrite', inside(c, 'big'), tools.scale.fileBytes),
+    },
+    {
+      id: 'read',
+      title: 'sequential read of a cached file',
+      unit: 'MB/s',
+      operations: (scale) => scale.fileBytes / 1e6,
+      goals: LIKE_PLAIN,
+      prepare: async (tools, c) => {
+        await tools.load('seqread', inside(c, 'big'));
+      },
+      measure: (tools, c) => tools.load('seqread', inside(c, 'big')),
+    },
+    {
+      id: 'random-read',
+      title: '4 KiB random reads',
+      unit: '/s',
+      operations: (scale) => scale.randomReads,
+      goals: [],
+      measure: (tools, c) => tools.load('randread', inside(c, 'big'), tools.scale.randomReads),
+    },
+    {
+      id: 'append',
+      title: '4 KiB appends',
+      unit: '/s',
+      operations: (scale) => scale.appends,
+      goals: [],
+      measure: (tools, c) => tools.load('append', inside(c, 'log'), tools.scale.appends),
+    },
+  ],
+  cleanUp: (tools, c) => tools.run('rm', ['-f', inside(c, 'big'), inside(c, 'log')]),
+};
+
+/** A loop over the files of one directory. */
+function overFiles(
+  id: string,
+  title: string,
+  goals: Goal[],
+  more: Partial<Step> & { command?: string; args?: number[]; each?: number } = {},
+): Step {
+  const { command = id, args = [], each = 1, ...rest } = more;
+  return {
+    id,
+    title,
+    unit: '/s',
+    operations: (scale: Scale) => scale.files * each,
+    goals,
+    measure: (tools, c) => tools.load(command, inside(c, 'files'), tools.scale.files, ...args),
+    ...rest,
+  };
+}
+
+/** Many small files in one directory. */
+const metadata: Scenario = {
+  id: 'metadata',
+  steps: [
+    overFiles('create', 'create, write 4 KiB, close', LIKE_BINDFS, {
+      args: [SMALL_BYTES],
+      prepare: makeDirectory('files'),
+      settledTitle: 'the same, until it is sealed and on the disk',
+    }),
+    overFiles('stat-first', 'stat, first', LIKE_BINDFS, {
+      command: 'stat',
+      prepare: (tools, c) => tools.forgetNames(c),
+    }),
+    overFiles('stat-again', 'stat, again', LIKE_PLAIN_STAT, {
+      command: 'stat',
+      args: [STAT_PASSES],
+      each: STAT_PASSES,
+      prepare: async (tools, c) => {
+        await tools.load('stat', inside(c, 'files'), tools.scale.files);
+      },
+    }),
+    overFiles('list', 'readdir with attributes (ls -l), first', LIKE_BINDFS, {
+      prepare: (tools, c) => tools.forgetNames(c),
+    }),
+    overFiles('open', 'open, close', LIKE_BINDFS),
+    overFiles('rename', 'rename', LIKE_BINDFS, { each: 2 }),
+    overFiles('unlink', 'unlink', LIKE_BINDFS),
+    overFiles('mkdir', 'mkdir', LIKE_BINDFS),
+    overFiles('rmdir', 'rmdir', LIKE_BINDFS),
+  ],
+  cleanUp: remove('files'),
+};
+
+const TREE_FANOUT = 100;
+
+/** Files of 0.5 to 8 KiB in folders of a hundred, the same each time: text that compresses as sources do. */
+function makeTree(directory: string, files: number, seed: number): void {
+  let state = seed;
+  const random = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  for (let i = 0; i < files; i++) {
+    const folder = join(directory, `folder-${Math.floor(i / TREE_FANOUT)}`);
+    if (i % TREE_FANOUT === 0) mkdirSync(folder, { recursive: true });
+    const length = 512 + Math.floor(random() * 7680);
+    let text = `// file ${i}\n`;
+    while (text.length < length) text += `const value${Math.floor(random() * 1e6)} = ${random()};\n`;
+    writeFileSync(join(folder, `file-${i}.ts`), text.slice(0, length));
+  }
+}
+
+const tarball: Scenario = {
+  id: 'tarball',
+  fixtures: async (tools) => {
+    const tree = join(tools.fixtures, 'tree');
+    makeTree(tree, tools.scale.files, 1);
+    await tools.run('tar', ['-cf', join(tools.fixtures, 'tree.tar'), '-C', tools.fixtures, 'tree']);
+    await tools.run('rm', ['-rf', tree]);
+  },
+  steps: [
+    {
+      id: 'extract',
+      title: 'extracting a tarball of small files',
+      unit: 's',
+      goals: THREE_TIMES,
+      measure: (tools, c) => tools.timed('tar', ['-xf', join(tools.fixtures, 'tree.tar'), '-C', c.directory]),
+      settledTitle: 'the same, until it is sealed and on the disk',
+    },
+  ],
+  cleanUp: remove('tree'),
+};
+
+const git: Scenario = {
+  id: 'git',
+  fixtures: async (tools) => {
+    const repository = join(tools.fixtures, 'repository');
+    makeTree(repository, tools.scale.repositoryFiles, 2);
+    const inRepository = ['-C', repository, '-c', 'user.name=bench', '-c', 'user.email=bench@localhost'];
+    await tools.run('git', ['init', '-q', repository]);
+    await tools.run('git', [...inRepository, 'add', '.']);
+    await tools.run('git', [...inRepository, 'commit', '-q', '-m', 'All']);
+    await tools.run('git', [...inRepository, 'gc', '-q']);
+  },
+  steps: [
+    {
+      id: 'clone',
+      title: 'git clone of a local repository',
+      unit: 's',
+      goals: THREE_TIMES,
+      measure: (tools, c) => {
+        const from = join(tools.fixtures, 'repository');
+        return tools.timed('git', ['clone', '-q', '--no-hardlinks', from, inside(c, 'clone')]);
+      },
+    },
+    {
+      id: 'status',
+      title: 'git status',
+      unit: 's',
+      goals: THREE_TIMES,
+      measure: (tools, c) => tools.timed('git', ['-C', inside(c, 'clone'), 'status', '--porcelain']),
+    },
+  ],
+  cleanUp: remove('clone'),
+};
+
+export const SCENARIOS: readonly Scenario[] = [content, metadata, tarball, git];
