@@ -31,9 +31,21 @@ export class Replier {
 
   error(unique: number, thrown: unknown, what: { opcode: number; ino: number }): void {
     const error = toGfsError(thrown);
-    if (ALARMING.has(error.code))
-      this.parts.logger.error('a request failed', { ...what, ...errorFields(error) });
     this.device.sendError(unique, error);
+    if (ALARMING.has(error.code)) void this.#report(error, what);
+  }
+
+  /** Says which file it was, by its path. */
+  async #report(error: GfsError, what: { opcode: number; ino: number }): Promise<void> {
+    const { client, logger } = this.parts;
+    let file: string | undefined;
+    try {
+      file = await client.pathOf(what.ino as Ino);
+    } catch (thrown) {
+      logger.warn('the path of an inode could not be found', { ...what, ...errorFields(thrown) });
+    }
+    const path = file === undefined ? {} : { file: Buffer.from(file, 'latin1').toString() };
+    logger.error('a request failed', { ...what, ...path, ...errorFields(error) });
   }
 
   /** An inode's attributes under a name: the kernel now knows the inode once more. */
