@@ -48,6 +48,10 @@ export class FileOperations {
     const intent: OpenIntent = truncate ? 'truncate' : readOnly ? 'read' : 'write';
     const file = await this.#opener.open(ino, intent);
     if (truncate) await this.#truncateAtOpen(file, killSuidSgid);
+    // Attributes that the kernel was given for long may change under a memory map from now on.
+    else if (!readOnly && file.writers === 1 && file.mode.kind === 'passthrough') {
+      this.#context.kernel.forgetInode(ino, false);
+    }
     return this.opened(file, intent);
   }
 
