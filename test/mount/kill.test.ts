@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { compileC } from '../support/compile.js';
-import { cli, peer, withMount, type Mounted } from '../support/mounted.js';
+import { fsckProblems } from '../support/globalfs.js';
+import { peer, withMount, type Mounted } from '../support/mounted.js';
 import { Probe } from '../support/probe.js';
 import { Random, testSeed } from '../support/random-steps.js';
-import { run } from '../support/run.js';
 
 /** 50 rounds of about 2.5 s, six of them longer than the flush interval. */
 const KILLS = Number(process.env.GLOBALFS_TEST_KILLS ?? 50);
@@ -104,18 +104,6 @@ async function verify(m: Mounted, ledger: Ledger): Promise<string[]> {
   } finally {
     await probe.end();
   }
-}
-
-/** Offline, by the command that a user would run. */
-async function fsckProblems(m: Mounted): Promise<string> {
-  const result = await run(process.execPath, [cli, 'fsck', '--state', m.stateDir, '-o', 'json'], {
-    allow: [1, 2, 3, 4, 5, 6],
-  });
-  const report = JSON.parse(result.stdout) as { problems: unknown[] };
-  return report.problems
-    .map((found) => JSON.stringify(found))
-    .slice(0, 20)
-    .join('\n');
 }
 
 /** One life of the mount: work until the kill, start again, check. */

@@ -31,8 +31,8 @@ export interface MountSettings {
   env?: Record<string, string>;
   /** Mounts as this user (needs root to become it), through fusermount3. */
   asUser?: number;
-  /** Where the state lives; default: beside the mount point. */
-  stateDir?: string;
+  /** Puts the state on a tmpfs of this size, to see what a full disk does (needs root). */
+  stateMiB?: number;
 }
 
 export interface Mounted {
@@ -67,7 +67,7 @@ class MountedProcess implements Mounted {
 
   constructor(base: string, settings: MountSettings, reaper: Reaper) {
     this.mountpoint = join(base, 'mnt');
-    this.stateDir = settings.stateDir ?? join(base, 'state');
+    this.stateDir = join(base, 'state');
     this.plain = join(base, 'plain');
     this.#backing = join(base, 'backing');
     this.#settings = settings;
@@ -130,7 +130,9 @@ class MountedProcess implements Mounted {
       }
       // A stale mount of a killed process is in the kernel's table too: what counts is the new one's word.
       const said = peer !== 'globalfs' || this.#log.includes(SERVING, logStart);
-      if (said && (await isMounted(this.mountpoint)) && (await answers(this.mountpoint))) return;
+      // Root may not look into a user's mount.
+      const asked = this.#settings.asUser !== undefined || (await answers(this.mountpoint));
+      if (said && asked && (await isMounted(this.mountpoint))) return;
       if (performance.now() > deadline) {
         throw new Error(`no mount at ${this.mountpoint} after ${SERVE_TIMEOUT_MS} ms\n${this.#log}`);
       }
@@ -215,6 +217,10 @@ export async function withMount<T>(settings: MountSettings, body: (m: Mounted) =
     for (const path of [mounted.mountpoint, mounted.stateDir, mounted.plain]) {
       await mkdir(path, { recursive: true });
       if (settings.asUser !== undefined) await chown(path, settings.asUser, settings.asUser);
+    }
+    if (settings.stateMiB !== undefined) {
+      reaper.mount(mounted.stateDir);
+      await run('mount', ['-t', 'tmpfs', '-o', `size=${settings.stateMiB}m`, 'tmpfs', mounted.stateDir]);
     }
     await mounted.start();
     const result = await body(mounted);
