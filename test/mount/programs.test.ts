@@ -220,7 +220,7 @@ describe('real programs work in the mount', () => {
     const dir = join(mounted().mountpoint, `fio-${name.replace(/[^a-z]/gi, '')}`);
     await mkdir(dir);
     await shell(
-      `fio --name=v --directory=${dir} --rw=randrw --bs=4k --size=12m --numjobs=2 --output=/dev/null \
+      `cd ${dir} && fio --name=v --directory=. --rw=randrw --bs=4k --size=12m --numjobs=2 --output=/dev/null \
         --verify=crc32c --verify_fatal=1 --do_verify=1 --randseed=7 --group_reporting ${options}`,
     );
     await shell('rm -r .', { cwd: dir, allow: [1] });
