@@ -16,6 +16,7 @@ import { CacheIndex, fingerprintOf } from './cache-index.js';
 import { CacheLayout, removeFile } from './cache-layout.js';
 import type { CommitSealed, ContentCache, ContentInode, ContentStat, OpenContent } from './content.js';
 import { ContentOpener } from './content-opener.js';
+import { DiskRoom } from './disk-room.js';
 import { Evictor } from './evictor.js';
 import { type ContentBase, type ContentHost, contentStatOf, NodeContent } from './node-content.js';
 import { PresenceMap } from './presence.js';
@@ -82,6 +83,7 @@ export class NodeContentCache implements ContentCache {
   readonly #sealer: Sealer;
   readonly #evictor: Evictor;
   readonly #hasher = new BlockHasher();
+  readonly #room: DiskRoom;
   readonly #host: ContentHost;
   readonly #live = new Map<Ino, NodeContent>();
   /** Found in staging at start; who it belongs to is not known yet. */
@@ -93,6 +95,7 @@ export class NodeContentCache implements ContentCache {
     const { directory, blocks, commit, clock, logger, cacheBytes } = options;
     this.#options = options;
     this.#layout = new CacheLayout(directory);
+    this.#room = new DiskRoom(directory);
     this.#stagedBytesMax = options.stagedBytesMax ?? Math.max(GIB, cacheBytes / 2);
     this.#index = new CacheIndex(options.index, clock, (thrown) =>
       logger.warn('the index of the content cache could not be written', errorFields(thrown)),
@@ -114,6 +117,7 @@ export class NodeContentCache implements ContentCache {
       logger,
       sealDelayMs: options.sealDelayMs ?? SEAL_DELAY_MS,
       sealed: (content, outcome) => this.#sealed(content, outcome),
+      hasRoom: (bytes) => this.#hasRoom(bytes),
       batchEnded: () => this.#batchEnded(),
     });
   }
@@ -229,6 +233,7 @@ export class NodeContentCache implements ContentCache {
   /** Ends the cache in an orderly way. What is staged stays so, and is recovered at the next start. */
   async stop(): Promise<void> {
     await this.#sealer.stop();
+    await this.#evictor.stop();
     for (const content of this.#live.values()) {
       await Promise.allSettled(content.inFlight.values());
       this.#indexClean(content);
@@ -397,9 +402,9 @@ export class NodeContentCache implements ContentCache {
     if (this.#evictor.due) this.#evictLater();
   }
 
-  #evictLater(): void {
+  #evictLater(bytes = 0): void {
     this.#evictor
-      .run()
+      .run(bytes)
       .catch((thrown: unknown) =>
         this.#options.logger.warn('the content cache could not be trimmed', errorFields(thrown)),
       );
@@ -433,6 +438,14 @@ export class NodeContentCache implements ContentCache {
   #unaccount(content: NodeContent): void {
     this.#stagedBytes -= content.stagedBytes;
     content.stagedBytes = 0;
+  }
+
+  /** Copies that can be fetched again make room for copies that are wanted. */
+  #hasRoom(bytes: number): boolean {
+    const missingBytes = bytes - this.#room.spareBytes();
+    if (missingBytes <= 0) return true;
+    this.#evictLater(missingBytes);
+    return false;
   }
 
   /** When nothing can be sealed (all is open, or the store fails) waiting would be for ever. */

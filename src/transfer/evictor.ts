@@ -15,6 +15,7 @@ export class Evictor {
   readonly #cacheBytes: number;
   readonly #evict: (ino: Ino) => boolean;
   #running: Promise<void> | undefined;
+  #stopped = false;
   /** After a run that freed nothing (everything is open) the next waits until more came in. */
   #retryAboveBytes = 0;
 
@@ -29,16 +30,25 @@ export class Evictor {
     return this.#index.totalBytes > Math.max(this.#cacheBytes, this.#retryAboveBytes);
   }
 
-  run(): Promise<void> {
-    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+  /** Ends a run that is under way, and refuses others. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running?.catch(() => undefined); // whoever began it is told
+  }
+
+  /** @param bytes to free at least, also when the bound is not reached */
+  run(bytes = 0): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    this.#running ??= this.#run(bytes).finally(() => (this.#running = undefined));
     return this.#running;
   }
 
-  async #run(): Promise<void> {
-    const targetBytes = this.#cacheBytes * EVICT_TO;
+  async #run(bytes: number): Promise<void> {
+    const boundBytes = this.#index.totalBytes > this.#cacheBytes ? this.#cacheBytes * EVICT_TO : Infinity;
+    const targetBytes = Math.max(0, Math.min(boundBytes, this.#index.totalBytes - bytes));
     const cutoffMin = await this.#cutoff(this.#index.totalBytes - targetBytes);
     for await (const { ino, file } of this.#index.entries()) {
-      if (this.#index.totalBytes <= targetBytes) break;
+      if (this.#stopped || this.#index.totalBytes <= targetBytes) break;
       const current = this.#index.get(ino);
       if (current !== undefined && file.bytes > 0 && current.usedMin <= cutoffMin) this.#evict(ino);
     }
@@ -51,6 +61,7 @@ export class Evictor {
     const byMinute = new Map<number, number>();
     let newestMin = 0;
     for await (const { file } of this.#index.entries()) {
+      if (this.#stopped) break;
       newestMin = Math.max(newestMin, file.usedMin);
       const minute = Math.max(file.usedMin, newestMin - AGES_MAX);
       byMinute.set(minute, (byMinute.get(minute) ?? 0) + file.bytes);

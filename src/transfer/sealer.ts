@@ -1,4 +1,5 @@
 import { type Clock, errorFields, type GfsError, type Ino, type Logger, toGfsError } from '../core/index.js';
+import { BLOCK_BYTES } from '../namespace/index.js';
 import type { BlockStore } from './block-store.js';
 import type { CommitSealed } from './content.js';
 import type { NodeContent } from './node-content.js';
@@ -42,6 +43,8 @@ export interface SealerOptions {
   readonly sealDelayMs: number;
   /** Content was committed (and may become clean), or is gone. */
   readonly sealed: (content: NodeContent, outcome: 'committed' | 'gone') => void;
+  /** Whether the store may grow by so much now; if not, the seal waits, without hurry. */
+  readonly hasRoom: (bytes: number) => boolean;
   /** A batch has ended. */
   readonly batchEnded: () => Promise<void>;
 }
@@ -231,6 +234,11 @@ export class Sealer {
           this.#end(content);
           continue;
         }
+        // A single block costs no space where it is linked, and little where it is not.
+        if (content.stagedBytes > BLOCK_BYTES && !this.#options.hasRoom(content.stagedBytes)) {
+          this.#postpone(content);
+          continue;
+        }
         run.step('storing');
         const sealed = await this.#options.files.seal(content, run);
         if (sealed === undefined) {
@@ -290,6 +298,17 @@ export class Sealer {
       this.#options.logger.error('a staged file could not be sealed; it stays staged', fields);
       this.#retryAtMs = this.#options.clock.monotonicMs() + this.#retryMs;
       this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
+    }
+    this.#defer(content);
+  }
+
+  /** No failure: what is staged stays so until the disk has room for its copy. */
+  #postpone(content: NodeContent): void {
+    this.#lastError = new GfsError('ENOSPC', 'the disk is too full to store what is staged');
+    if (this.#deferred.size === 0) {
+      const fields = { ino: content.ino, bytes: content.stagedBytes, retryMs: RETRY_MAX_MS };
+      this.#options.logger.warn('the disk is too full to store staged files; they stay staged', fields);
+      this.#retryAtMs = this.#options.clock.monotonicMs() + RETRY_MAX_MS;
     }
     this.#defer(content);
   }

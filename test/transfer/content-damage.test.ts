@@ -239,4 +239,29 @@ describe('a full disk', () => {
       fs.rmdirSync(mountPoint);
     }
   });
+
+  asRoot('what is staged is not copied to the store while that would fill the disk', async () => {
+    const mountPoint = fs.mkdtempSync(join(tmpdir(), 'gfs-room-'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', mountPoint]);
+    const small = await Rig.make({}, mountPoint);
+    try {
+      const content = small.create(1);
+      const bytes = pattern(40_000_000);
+      fs.writeSync(content.fd, bytes);
+      small.cache.close(content, 'write');
+      await expect(small.cache.flushAll()).rejects.toMatchObject({ code: 'ENOSPC' });
+      expect(small.inodes.get(1).version).toBe(0);
+      const disk = fs.statfsSync(mountPoint);
+      expect(disk.bavail * disk.bsize).toBeGreaterThan(20_000_000);
+      execFileSync('mount', ['-o', 'remount,size=128m', mountPoint]);
+      await small.cache.flushAll();
+      expect(small.inodes.get(1).version).toBe(1);
+      small.evict(1);
+      expect(Buffer.compare(await small.read(1), bytes)).toBe(0);
+    } finally {
+      await small.end();
+      execFileSync('umount', [mountPoint]);
+      fs.rmdirSync(mountPoint);
+    }
+  });
 });
