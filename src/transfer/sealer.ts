@@ -1,4 +1,4 @@
-import { type Clock, errorFields, type GfsError, type Ino, type Logger, toGfsError } from '../core/index.js';
+import { type Clock, errorFields, GfsError, type Ino, type Logger, toGfsError } from '../core/index.js';
 import { BLOCK_BYTES } from '../namespace/index.js';
 import type { BlockStore } from './block-store.js';
 import type { CommitSealed } from './content.js';
