@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -234,16 +234,5 @@ export async function withMount<T>(settings: MountSettings, body: (m: Mounted) =
     throw error;
   } finally {
     await reaper.finish();
-  }
-}
-
-/** A temporary plain directory for one test. */
-export async function withDir<T>(body: (path: string) => Promise<T>): Promise<T> {
-  const path = await mkdtemp(join(tmpdir(), 'globalfs-test-'));
-  await chmod(path, 0o755);
-  try {
-    return await body(path);
-  } finally {
-    await rm(path, { recursive: true, force: true });
   }
 }

@@ -4,11 +4,6 @@ import { compileC } from './compile.js';
 
 const PROBE_TIMEOUT_MS = 30_000;
 
-/** Bytes (one per character) as a word of the probe's input: all but letters, digits and `._-/` as %XX. */
-export function word(bytes: string): string {
-  return bytes.replace(/[^A-Za-z0-9._/-]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
-}
-
 /**
  * One process of `posix-probe`: system calls in, results out, as text (posix-probe/probe.h describes the
  * protocol). It works in the directory it is given.
