@@ -150,7 +150,8 @@ export class NodeContentCache implements ContentCache {
   /** Recovered content is this inode's: it will be sealed. */
   resume(inode: ContentInode): void {
     invariant(this.#recovered.delete(inode.ino), 'only recovered content is resumed', { ino: inode.ino });
-    const content = this.#enter(inode);
+    // Always committed: whether its size or allocation was ever published is not known.
+    const content = this.#enter({ ...inode, allocatedBytes: undefined });
     content.moved(true);
     this.#opener.loadPresence(content);
     this.#account(content);
