@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ControlClient } from '../src/cli/control-client.js';
@@ -206,15 +206,15 @@ export async function untilIdle({ pid }: Contestant): Promise<void> {
   }
 }
 
-/** Linux counts in ticks of 10 ms on all of Node's platforms (USER_HZ, time(7)). */
-const TICK_MS = 10;
-
 /** CPU time of a process so far, all its threads, user and system; 0 where there is none. */
 export function cpuMs(pid: number | undefined): number {
   if (pid === undefined) return 0;
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS; // utime and stime, proc(5)
+  const threads = readdirSync(`/proc/${pid}/task`);
+  // First field: time on a CPU, in ns (schedstat, kernel's Documentation/scheduler/sched-stats.rst).
+  const ns = threads.map((tid) =>
+    Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'latin1').split(' ')[0]),
+  );
+  return ns.reduce((sum, one) => sum + one, 0) / 1e6;
 }
 
 /**

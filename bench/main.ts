@@ -39,6 +39,17 @@ interface Options {
   readonly nodeArguments: readonly string[];
 }
 
+/** What one run of the benchmarks works with. */
+interface Run {
+  readonly options: Options;
+  readonly base: string;
+  readonly reaper: Reaper;
+  readonly tools: Tools;
+}
+
+const globalFsOf = ({ options, reaper }: Run, base: string): GlobalFs =>
+  new GlobalFs(base, reaper, options.cli, options.nodeArguments);
+
 /** Compiled, this file is `dist/bench-build/bench/main.js`. */
 const projectDir = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -107,30 +118,45 @@ async function settingOf(options: Options, base: string): Promise<Setting> {
   };
 }
 
-async function measureAll(options: Options, base: string, reaper: Reaper): Promise<Report> {
-  const { cli, nodeArguments, rounds, only } = options;
-  const globalfs = new GlobalFs(base, reaper, cli, nodeArguments);
-  const contestants: Contestant[] = [new PlainDirectory(base), new Bindfs(base, reaper), globalfs];
-  const tools: Tools = await makeTools(base, join(projectDir, 'bench/load.c'), options.quick ? QUICK : FULL);
+async function measureSpeed(run: Run): Promise<{ setting: Setting; rows: Row[] }> {
+  const { options, base, reaper, tools } = run;
+  const contestants: Contestant[] = [
+    new PlainDirectory(base),
+    new Bindfs(base, reaper),
+    globalFsOf(run, base),
+  ];
   const rows: Row[] = [];
-  let memory: MemoryReport | undefined;
   for (const contestant of contestants) await contestant.start();
   try {
     const setting = await settingOf(options, base);
-    // First, while the process is young: what it grew by before would hide what the inodes take.
-    if (only?.has(MEMORY) ?? true) {
-      memory = await measureMemory(globalfs, tools, progress);
-      await tools.run('rm', ['-rf', join(globalfs.directory, 'inodes')]);
-    }
     for (const scenario of SCENARIOS) {
-      if (only?.has(scenario.id) === false) continue;
+      if (options.only?.has(scenario.id) === false) continue;
+      const { rounds } = options;
       const measured = await measureScenario(scenario, contestants, tools, { rounds, progress });
       rows.push(...measured.map((one) => summarise(one, tools.scale)));
     }
-    return { setting, rows, memory };
+    return { setting, rows };
   } finally {
     for (const contestant of contestants) await contestant.stop();
   }
+}
+
+/** In a mount of its own: what a process grew by before would hide what the inodes take. */
+async function measureMemoryAlone(run: Run): Promise<MemoryReport> {
+  const globalfs = globalFsOf(run, join(run.base, 'memory'));
+  await globalfs.start();
+  try {
+    return await measureMemory(globalfs, run.tools, progress);
+  } finally {
+    await globalfs.stop();
+  }
+}
+
+async function measureAll(run: Run): Promise<Report> {
+  const { only } = run.options;
+  const speed = await measureSpeed(run);
+  const memory = only?.has(MEMORY) === false ? undefined : await measureMemoryAlone(run);
+  return { ...speed, memory };
 }
 
 async function main(): Promise<void> {
@@ -146,7 +172,9 @@ async function main(): Promise<void> {
   reaper.directory(base);
   chmodSync(base, 0o700);
   try {
-    const report = await measureAll(options, base, reaper);
+    const scale = options.quick ? QUICK : FULL;
+    const tools = await makeTools(base, join(projectDir, 'bench/load.c'), scale);
+    const report = await measureAll({ options, base, reaper, tools });
     progress('cleaning up');
     if (process.stderr.isTTY) progress('');
     process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${markdown(report)}\n`);

@@ -1,6 +1,8 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { type Contestant, type ContestantName, cpuMs, untilIdle } from './contestants.js';
-import type { Scenario, Step, Tools } from './workload.js';
+import type { Scenario, Step, Tools, Turn } from './workload.js';
 
 /** One run of one step by one contestant. */
 export interface Sample {
@@ -35,38 +37,50 @@ export async function measureScenario(
     if (step.settledTitle === undefined) return [own];
     return [own, { step, title: step.settledTitle, settled: true, samples: new Map() }];
   });
-  await scenario.fixtures?.(tools);
-  for (const contestant of contestants) await settle(contestant);
-  for (let round = 0; round < options.rounds; round++) {
+  const rounds = Array.from({ length: options.rounds }, (_, round) =>
+    rotated(contestants, round).map((contestant): Turn => {
+      const place = join(contestant.directory, `${scenario.id}-${round + 1}`);
+      return { tools, contestant, place };
+    }),
+  );
+  await prepareScenario(scenario, rounds.flat(), tools);
+  for (const [round, turns] of rounds.entries()) {
     for (const step of scenario.steps) {
-      for (const contestant of rotated(contestants, round)) {
-        options.progress(`round ${round + 1} of ${options.rounds}: ${step.title}, ${contestant.name}`);
-        const { own, settled } = await measureStep(step, contestant, tools);
+      for (const turn of turns) {
+        const { name } = turn.contestant;
+        options.progress(`round ${round + 1} of ${options.rounds}: ${step.title}, ${name}`);
+        const { own, settled } = await measureStep(step, turn);
         for (const result of results) {
-          if (result.step === step) addTo(result.samples, contestant.name, result.settled ? settled : own);
+          if (result.step === step) addTo(result.samples, name, result.settled ? settled : own);
         }
       }
     }
-    for (const contestant of contestants) {
-      await scenario.cleanUp(tools, contestant);
-      await settle(contestant);
+    for (const turn of turns) {
+      await scenario.cleanUp?.(turn);
+      await settle(turn.contestant);
     }
   }
   return results;
 }
 
-async function measureStep(
-  step: Step,
-  contestant: Contestant,
-  tools: Tools,
-): Promise<{ own: Sample; settled: Sample }> {
+async function prepareScenario(scenario: Scenario, turns: readonly Turn[], tools: Tools): Promise<void> {
+  await scenario.fixtures?.(tools);
+  for (const turn of turns) {
+    mkdirSync(turn.place);
+    await scenario.prepare?.(turn);
+    await settle(turn.contestant);
+  }
+}
+
+async function measureStep(step: Step, turn: Turn): Promise<{ own: Sample; settled: Sample }> {
+  const { contestant } = turn;
   if (step.prepare !== undefined) {
-    await step.prepare(tools, contestant);
+    await step.prepare(turn);
     await settle(contestant);
   }
   const before = { requests: await contestant.requests(), cpuMs: cpuMs(contestant.pid) };
   const startMs = performance.now();
-  const seconds = await step.measure(tools, contestant);
+  const seconds = await step.measure(turn);
   const runCpuMs = cpuMs(contestant.pid) - before.cpuMs;
   const requests = difference(before.requests, await contestant.requests());
   await contestant.stored();

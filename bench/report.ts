@@ -49,12 +49,13 @@ function speedTable(rows: readonly Row[]): string[] {
 /** What reached the process: where the time goes. */
 function costTable(rows: readonly Row[]): string[] {
   return table(
-    ['GlobalFS', 'CPU of the process for each', 'requests of one run'],
+    ['what reached the process', 'CPU for each: bindfs', 'GlobalFS', 'its requests of one run'],
     rows
       .filter(({ id }) => !id.endsWith('-settled'))
       .map((row) => [
         row.title,
-        row.cpuMicrosEach === undefined ? '' : `${row.cpuMicrosEach.toFixed(1)} µs`,
+        micros(row.cpuMicrosEach.bindfs),
+        micros(row.cpuMicrosEach.globalfs),
         Object.entries(row.requests)
           .map(([opcode, count]) => `${opcode} ${count}`)
           .join(', ') || 'none',
@@ -106,4 +107,5 @@ function goal({ goals, unit }: Row): string {
 }
 
 const grouped = (n: number): string => String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ',');
+const micros = (us: number | undefined): string => (us === undefined ? '' : `${us.toFixed(1)} µs`);
 const mebibytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(0)} MiB`;

@@ -19,8 +19,8 @@ export interface Row {
   /** Speed of GlobalFS as a share of the rival's, round by round: 1 is as fast, 0.5 takes twice the time. */
   readonly ratios: Partial<Record<Goal['of'], Spread>>;
   readonly goals: readonly (Goal & { readonly met: boolean })[];
-  /** GlobalFS: CPU of the process for one operation, in µs; where operations are counted. */
-  readonly cpuMicrosEach: number | undefined;
+  /** CPU of the serving process for one operation, in µs; where operations are counted. */
+  readonly cpuMicrosEach: Partial<Record<ContestantName, number>>;
   /** GlobalFS: requests that reached the process in one run. */
   readonly requests: Readonly<Record<string, number>>;
 }
@@ -57,12 +57,17 @@ export function summarise(measured: Measured, scale: Scale): Row {
     values,
     ratios,
     goals: goals.filter(({ of }) => ratios[of] !== undefined),
-    cpuMicrosEach:
-      step.operations === undefined || unit === 'MB/s' || own.length === 0
-        ? undefined
-        : (spreadOf(own.map(({ cpuMs }) => cpuMs)).median * 1000) / step.operations(scale),
+    cpuMicrosEach: unit === '/s' ? cpuEach(samples, step.operations?.(scale) ?? NaN) : {},
     requests: own.at(-1)?.requests ?? {},
   };
+}
+
+function cpuEach(samples: Measured['samples'], operations: number): Row['cpuMicrosEach'] {
+  const each: Partial<Record<ContestantName, number>> = {};
+  for (const [name, list] of samples) {
+    each[name] = (spreadOf(list.map(({ cpuMs }) => cpuMs)).median * 1000) / operations;
+  }
+  return each;
 }
 
 /** Speed of ours by theirs, of the same round: what else the machine did then burdened both. */

@@ -48,9 +48,17 @@ export interface Goal {
   readonly ratio: number;
 }
 
+/** One contestant's turn at one scenario, in one round. */
+export interface Turn {
+  readonly tools: Tools;
+  readonly contestant: Contestant;
+  /** A directory of the contestant's, of this scenario and round. */
+  readonly place: string;
+}
+
 /** One thing that is measured. Steps of a scenario follow each other, on what the one before left. */
 export interface Step {
-  /** For `--only`, and in JSON. */
+  /** For `--json`. */
   readonly id: string;
   readonly title: string;
   /** Operations of one run, for the rate; undefined: the time is shown. */
@@ -58,9 +66,9 @@ export interface Step {
   readonly unit: 'MB/s' | '/s' | 's';
   readonly goals: readonly Goal[];
   /** Before the clock starts. */
-  prepare?(tools: Tools, contestant: Contestant): Promise<void>;
+  prepare?(turn: Turn): Promise<void>;
   /** Seconds. */
-  measure(tools: Tools, contestant: Contestant): Promise<number>;
+  measure(turn: Turn): Promise<number>;
   /** Also measured until everything is sealed and on the disk, under this title. */
   readonly settledTitle?: string;
 }
@@ -69,7 +77,9 @@ export interface Scenario {
   readonly id: string;
   /** Once, before all rounds. */
   readonly fixtures?: (tools: Tools) => Promise<void>;
+  /** Once for each contestant and round, before the first round. */
+  readonly prepare?: (turn: Turn) => Promise<void>;
   readonly steps: readonly Step[];
   /** After each round; not timed. */
-  cleanUp(tools: Tools, contestant: Contestant): Promise<void>;
+  readonly cleanUp?: (turn: Turn) => Promise<void>;
 }
