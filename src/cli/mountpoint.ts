@@ -1,4 +1,4 @@
-import { mkdir, readdir, realpath, stat } from 'node:fs/promises';
+import { mkdir, readdir, realpath, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { toGfsError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
@@ -12,8 +12,11 @@ export const DEFAULT_MOUNTPOINT = '/globalfs';
 /** Crashes at one mount point may have left several mounts on top of each other; more is a loop of ours. */
 const STALE_MOUNTS_MAX = 64;
 
-/** stat(2) of a FUSE mount waits for its server; a live one answers in microseconds. */
-const STAT_MS = 5000;
+/**
+ * statfs(2) of a FUSE mount asks its server each time, and waits; a live one answers in microseconds. (stat(2)
+ * may be answered from the kernel's cache, long after the server has ended.)
+ */
+const STATFS_MS = 5000;
 
 /** The path as mountinfo has it: absolute, its parents' symlinks resolved; works on a stale mount too. */
 export async function canonicalMountpoint(path: string): Promise<string> {
@@ -34,9 +37,9 @@ type Reach = 'alive' | 'stale' | 'hangs';
 
 /** Whether somebody serves the mount: ENOTCONN is "Transport endpoint is not connected". */
 async function reach(path: string): Promise<Reach> {
-  const timer = AbortSignal.timeout(STAT_MS);
+  const timer = AbortSignal.timeout(STATFS_MS);
   const hung = new Promise<Reach>((settle) => timer.addEventListener('abort', () => settle('hangs')));
-  const asked = stat(path).then(
+  const asked = statfs(path).then(
     (): Reach => 'alive',
     (thrown: unknown): Reach =>
       ['ENOTCONN', 'ECONNABORTED'].includes((thrown as NodeJS.ErrnoException).code ?? '') ? 'stale' : 'alive',
