@@ -1,5 +1,6 @@
-import { type Ino, type TimeNs, timeNs } from '../core/index.js';
+import { GfsError, type Ino, type TimeNs, timeNs } from '../core/index.js';
 import {
+  FILE_BYTES_MAX,
   InodeFlag,
   type InodeRecord,
   isDirectory,
@@ -99,6 +100,7 @@ export class AttributeOperations {
 
   async #setSize(ino: Ino, change: AttributeChange, size: number): Promise<Attributes> {
     const { client, clock } = this.#context;
+    if (size > FILE_BYTES_MAX) throw new GfsError('EFBIG', `the largest file has ${FILE_BYTES_MAX} bytes`);
     return this.#opener.withWritable(ino, size === 0 ? 'truncate' : 'write', async (file, record) => {
       await file.content.truncate(size);
       const nowNs = clock.wallNs();

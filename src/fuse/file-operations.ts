@@ -6,7 +6,7 @@ import { needsKill } from './attributes.js';
 import { type FilesystemContext, requireInode } from './context.js';
 import type { FileOpener } from './file-opener.js';
 import type { FileHandle, OpenFile, OpenIntent, OpenTable } from './open-table.js';
-import { O_ACCMODE, O_RDONLY, O_TRUNC, OpenReplyFlag } from './protocol/constants.js';
+import { O_ACCMODE, O_DSYNC, O_RDONLY, O_TRUNC, OpenReplyFlag } from './protocol/constants.js';
 import type { Opened } from './protocol/reply.js';
 
 const readAsync = promisify(read);
@@ -47,12 +47,40 @@ export class FileOperations {
     const truncate = (flags & O_TRUNC) !== 0;
     const intent: OpenIntent = truncate ? 'truncate' : readOnly ? 'read' : 'write';
     const file = await this.#opener.open(ino, intent);
-    if (truncate) await this.#truncateAtOpen(file, killSuidSgid);
-    // Attributes that the kernel was given for long may change under a memory map from now on.
-    else if (!readOnly && file.writers === 1 && file.mode.kind === 'passthrough') {
-      this.#context.kernel.forgetInode(ino, false);
+    try {
+      if (truncate) await this.#truncateAtOpen(file, killSuidSgid);
+      // Attributes that the kernel was given for long may change under a memory map from now on.
+      else if (!readOnly && file.writers === 1 && file.mode.kind === 'passthrough') {
+        this.#context.kernel.forgetInode(ino, false);
+      }
+      await this.#syncAtOpen(file, flags);
+    } catch (thrown) {
+      await this.#opener.close(file, intent);
+      throw thrown;
     }
     return this.opened(file, intent);
+  }
+
+  /** The reply to an open that made the file. */
+  async openedNew(file: OpenFile, flags: number): Promise<Opened> {
+    try {
+      await this.#syncAtOpen(file, flags);
+    } catch (thrown) {
+      await this.#opener.close(file, 'write');
+      throw thrown;
+    }
+    return this.opened(file, 'write');
+  }
+
+  /**
+   * O_SYNC, O_DSYNC: what the kernel writes by passthrough it also syncs, and tells nobody. So before the first
+   * write the file's name, and its place in staging, must survive a power cut.
+   */
+  async #syncAtOpen(file: OpenFile, flags: number): Promise<void> {
+    if ((flags & O_DSYNC) === 0 || (flags & O_ACCMODE) === O_RDONLY) return;
+    if (file.mode.kind !== 'passthrough') return;
+    await file.content.sync(true);
+    await this.#context.client.flush();
   }
 
   async #truncateAtOpen(file: OpenFile, killSuidSgid: boolean): Promise<void> {

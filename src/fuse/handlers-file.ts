@@ -28,11 +28,12 @@ export function fileHandlers(operations: Operations): HandlerTable {
     [
       Opcode.CREATE,
       async (r, unique) => {
-        const exclusive = (r.u32(0) & O_EXCL) !== 0;
+        const flags = r.u32(0);
+        const exclusive = (flags & O_EXCL) !== 0;
         const mode = { mode: r.u32(4), umask: r.u32(8) };
         const caller = { uid: r.uid, gid: r.gid };
         const { inode, file } = await names.create(nodeOf(r), r.cString(16), mode, caller, exclusive);
-        replier.created(unique, inode, files.opened(file, 'write'));
+        replier.created(unique, inode, await files.openedNew(file, flags));
       },
     ],
     [

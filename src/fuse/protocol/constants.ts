@@ -121,6 +121,8 @@ export enum NotifyCode {
 export const O_ACCMODE = 0o3;
 export const O_RDONLY = 0;
 export const O_TRUNC = 0o1000;
+/** Part of O_SYNC, too. */
+export const O_DSYNC = 0o10000;
 export const F_RDLCK = 0;
 export const F_WRLCK = 1;
 export const F_UNLCK = 2;
