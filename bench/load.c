@@ -108,22 +108,22 @@ static void create(const char *path, long i, size_t bytes) {
   if (close(fd) != 0) fail("close");
 }
 
-static void list(const char *directory) {
-  DIR *d = opendir(directory);
+static void list(void) {
+  DIR *d = opendir(".");
   struct dirent *entry;
   struct stat st;
-  if (d == NULL) fail(directory);
+  if (d == NULL) fail("opendir");
   while ((entry = readdir(d)) != NULL)
     if (fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) fail(entry->d_name);
   closedir(d);
 }
 
-static void one(const char *command, const char *directory, long i, size_t bytes) {
-  char path[4096], other[4096];
+static void one(const char *command, long i, size_t bytes) {
+  char path[32], other[32];
   struct stat st;
   int bad = 0;
   int is_dir = strcmp(command, "mkdir") == 0 || strcmp(command, "rmdir") == 0;
-  snprintf(path, sizeof path, "%s/%c%05ld", directory, is_dir ? 'd' : 'f', i);
+  snprintf(path, sizeof path, "%c%05ld", is_dir ? 'd' : 'f', i);
   if (strcmp(command, "create") == 0) create(path, i, bytes);
   else if (strcmp(command, "stat") == 0) bad = lstat(path, &st);
   else if (strcmp(command, "unlink") == 0) bad = unlink(path);
@@ -134,7 +134,7 @@ static void one(const char *command, const char *directory, long i, size_t bytes
     int fd = open(path, O_RDONLY);
     bad = fd < 0 ? -1 : close(fd);
   } else if (strcmp(command, "rename") == 0) {
-    snprintf(other, sizeof other, "%s/g%05ld", directory, i);
+    snprintf(other, sizeof other, "g%05ld", i);
     bad = rename(path, other) != 0 ? -1 : rename(other, path);
   } else {
     fprintf(stderr, "load: unknown command %s\n", command);
@@ -142,6 +142,8 @@ static void one(const char *command, const char *directory, long i, size_t bytes
   }
   if (bad != 0) fail(path);
 }
+
+static const char *const on_files[] = {"seqread", "seqwrite", "randread", "append"};
 
 int main(int argc, char **argv) {
   if (argc < 3) {
@@ -156,16 +158,20 @@ int main(int argc, char **argv) {
     return 2;
   }
   fill();
+  int on_file = 0;
+  for (size_t i = 0; i < sizeof on_files / sizeof on_files[0]; i++) on_file |= strcmp(command, on_files[i]) == 0;
+  /* Names are relative, as `find`, `git` and `make` use them: the walk to the directory is not measured. */
+  if (!on_file && chdir(path) != 0) fail(path);
   double start = now();
   if (strcmp(command, "seqread") == 0) seqread(path);
   else if (strcmp(command, "seqwrite") == 0) seqwrite(path, count);
   else if (strcmp(command, "randread") == 0) randread(path, count);
   else if (strcmp(command, "append") == 0) append(path, count);
-  else if (strcmp(command, "list") == 0) list(path);
+  else if (strcmp(command, "list") == 0) list();
   else if (strcmp(command, "stat") == 0)
-    for (long i = 0; i < count * (argc > 4 ? (long)bytes : 1); i++) one(command, path, i % count, 0);
+    for (long i = 0; i < count * (argc > 4 ? (long)bytes : 1); i++) one(command, i % count, 0);
   else
-    for (long i = 0; i < count; i++) one(command, path, i, bytes);
+    for (long i = 0; i < count; i++) one(command, i, bytes);
   printf("%.6f\n", now() - start);
   return 0;
 }
