@@ -40,8 +40,8 @@ static double now(void) {
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* xorshift64*: the same numbers in each run, and incompressible content. */
-static uint64_t state = 0x9e3779b97f4a7c15u;
+/* xorshift64*. Content differs from run to run: what is there already would not have to be stored again. */
+static uint64_t state;
 static uint64_t next_random(void) {
   state ^= state >> 12;
   state ^= state << 25;
@@ -50,6 +50,9 @@ static uint64_t next_random(void) {
 }
 
 static void fill(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  state = ((uint64_t)t.tv_sec << 30 | (uint64_t)t.tv_nsec) ^ (uint64_t)getpid() << 48 | 1;
   for (size_t i = 0; i < CHUNK / 8; i++) ((uint64_t *)buffer)[i] = next_random();
 }
 
