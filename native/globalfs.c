@@ -230,6 +230,19 @@ static napi_value Futimens(napi_env env, napi_callback_info info) {
   return futimens(as_int(env, a[0]), times) < 0 ? throw_errno(env, "futimens", errno) : undefined(env);
 }
 
+/* size, blocks, atime (s, ns), mtime (s, ns), links: into a Float64Array, for a tenth of what node:fs takes. */
+static napi_value Fstat(napi_env env, napi_callback_info info) {
+  napi_value a[MAX_ARGS];
+  get_args(env, info, a);
+  struct stat st;
+  if (fstat(as_int(env, a[0]), &st) < 0) return throw_errno(env, "fstat", errno);
+  double *out = as_bytes(env, a[1], NULL);
+  if (out == NULL) return throw_errno(env, "fstat", EINVAL);
+  out[0] = st.st_size, out[1] = st.st_blocks, out[2] = st.st_atim.tv_sec, out[3] = st.st_atim.tv_nsec;
+  out[4] = st.st_mtim.tv_sec, out[5] = st.st_mtim.tv_nsec, out[6] = st.st_nlink;
+  return undefined(env);
+}
+
 /* Capabilities belong to threads: this acts on the calling one, the one that opens backing files. */
 static napi_value DropFsetid(napi_env env, napi_callback_info info) {
   (void)info;
@@ -526,7 +539,8 @@ NAPI_MODULE_INIT() {
     const char *name;
     napi_callback function;
   } functions[] = {
-      {"fallocate", Fallocate},       {"lseek", Lseek},
+      {"fstat", Fstat},               {"fallocate", Fallocate},
+      {"lseek", Lseek},
       {"copyFileRange", CopyFileRange}, {"cloneRange", CloneRange},
       {"syncfs", Syncfs},             {"coarseTimeNs", CoarseTimeNs},
       {"tryLock", TryLock},           {"hasWriters", HasWriters},

@@ -68,6 +68,8 @@ export interface NativeAddon {
   fuseReplyFromFile(fuseFd: number, unique: Uint8Array, fd: number, offset: number, length: number): number;
   /** pwrite(2) all of `bytes[start, start+length)`; returns the bytes written, or a negative errno if none. */
   pwrite(fd: number, bytes: Uint8Array, start: number, length: number, offset: number): number;
+  /** fstat(2) into `out`: size, blocks of 512 bytes, atime s and ns, mtime s and ns, links. */
+  fstat(fd: number, out: Float64Array): void;
   /** futimens(2) with nanoseconds. */
   futimens(fd: number, atimeSec: number, atimeNsec: number, mtimeSec: number, mtimeNsec: number): void;
   /** Drops CAP_FSETID from this thread's effective set; false when it was not there. */

@@ -431,9 +431,9 @@ export class NodeContentCache implements ContentCache {
   }
 
   #account(content: NodeContent): void {
-    const stat = content.fd >= 0 ? fs.fstatSync(content.fd) : fs.statSync(content.path);
-    this.#stagedBytes += stat.blocks * 512 - content.stagedBytes;
-    content.stagedBytes = stat.blocks * 512;
+    const { allocatedBytes } = content.stat();
+    this.#stagedBytes += allocatedBytes - content.stagedBytes;
+    content.stagedBytes = allocatedBytes;
   }
 
   #unaccount(content: NodeContent): void {

@@ -102,9 +102,7 @@ export class NodeContent implements OpenContent {
   }
 
   stat(): ContentStat {
-    const stat =
-      this.fd >= 0 ? fs.fstatSync(this.fd, { bigint: true }) : fs.statSync(this.path, { bigint: true });
-    return contentStatOf(stat);
+    return this.fd >= 0 ? statOf(this.fd) : contentStatOf(fs.statSync(this.path, { bigint: true }));
   }
 
   ensure(offset: number, length: number): Promise<void> | undefined {
@@ -341,6 +339,20 @@ export class NodeContent implements OpenContent {
       if (this.fd < 0) fs.closeSync(fd);
     }
   }
+}
+
+/** Reused: `native.fstat` fills it, and it is read in the same turn. */
+const statFields = new Float64Array(7);
+
+function statOf(fd: number): ContentStat {
+  native.fstat(fd, statFields);
+  const [size = 0, blocks = 0, atimeSec = 0, atimeNsec = 0, mtimeSec = 0, mtimeNsec = 0] = statFields;
+  return {
+    size,
+    allocatedBytes: blocks * 512,
+    atimeNs: timeNs(BigInt(atimeSec) * NANOS + BigInt(atimeNsec)),
+    mtimeNs: timeNs(BigInt(mtimeSec) * NANOS + BigInt(mtimeNsec)),
+  };
 }
 
 export function contentStatOf(stat: fs.BigIntStats): ContentStat {
