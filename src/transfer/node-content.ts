@@ -346,12 +346,12 @@ const statFields = new Float64Array(7);
 
 function statOf(fd: number): ContentStat {
   native.fstat(fd, statFields);
-  const [size = 0, blocks = 0, atimeSec = 0, atimeNsec = 0, mtimeSec = 0, mtimeNsec = 0] = statFields;
+  const field = (index: number): number => statFields[index] ?? 0;
   return {
-    size,
-    allocatedBytes: blocks * 512,
-    atimeNs: timeNs(BigInt(atimeSec) * NANOS + BigInt(atimeNsec)),
-    mtimeNs: timeNs(BigInt(mtimeSec) * NANOS + BigInt(mtimeNsec)),
+    size: field(0),
+    allocatedBytes: field(1) * 512,
+    atimeNs: timeNs(BigInt(field(2)) * NANOS + BigInt(field(3))),
+    mtimeNs: timeNs(BigInt(field(4)) * NANOS + BigInt(field(5))),
   };
 }
 
