@@ -52,7 +52,7 @@ static uint64_t next_random(void) {
 static void fill(void) {
   struct timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
-  state = ((uint64_t)t.tv_sec << 30 | (uint64_t)t.tv_nsec) ^ (uint64_t)getpid() << 48 | 1;
+  state = (((uint64_t)t.tv_sec << 30) ^ (uint64_t)t.tv_nsec ^ ((uint64_t)getpid() << 48)) | 1;
   for (size_t i = 0; i < CHUNK / 8; i++) ((uint64_t *)buffer)[i] = next_random();
 }
 
