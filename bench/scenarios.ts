@@ -102,7 +102,12 @@ const metadata: Scenario = {
     overFiles('list', 'readdir with attributes (ls -l), first', LIKE_BINDFS, {
       prepare: ({ tools, contestant }) => tools.forgetNames(contestant),
     }),
-    overFiles('open', 'open, close', LIKE_BINDFS),
+    overFiles('open', 'open, close', LIKE_BINDFS, {
+      // The names were dropped before: what lies below has to be found again first, by all.
+      prepare: async ({ tools, place }) => {
+        await tools.load('open', join(place, 'files'), tools.scale.files);
+      },
+    }),
     overFiles('rename', 'rename', LIKE_BINDFS, { each: 2 }),
     overFiles('mkdir', 'mkdir', LIKE_BINDFS),
   ],
