@@ -393,8 +393,6 @@ export class NodeContentCache implements ContentCache {
     content.moved(false);
     content.unindexed = true;
     this.#indexClean(content);
-    if (content.isOpen && content.whole)
-      content.sealedMtimeNs = fs.fstatSync(content.fd, { bigint: true }).mtimeNs;
     if (!content.isOpen && content.busy === undefined) this.#forget(content);
   }
 

@@ -18,6 +18,8 @@ export interface SealedFile {
   /** Something was put into the store, which is to be synced before the commit. */
   readonly stored: boolean;
   readonly linkedTo: BlockHash | undefined;
+  /** The file's mtime before it was read, where readers had it open: see FileSealer.seal. */
+  readonly readersMtimeNs: bigint | undefined;
 }
 
 /** Cheaper than an AbortSignal per file: most files are small. */
@@ -29,6 +31,11 @@ interface Source {
   readonly path: string;
   readonly fd: number;
   readonly fileBytes: number;
+}
+
+interface WholeFile extends Source {
+  /** It may become one with its block. */
+  readonly linkable: boolean;
 }
 
 /** Cuts staged files into blocks and stores those that the site does not have. */
@@ -53,16 +60,16 @@ export class FileSealer {
     // Its own descriptor: a reader may close the content meanwhile.
     const fd = fs.openSync(content.path, 'r');
     try {
-      if (content.isOpen) await fdatasync(fd);
+      const readers = content.isOpen;
+      if (readers) await fdatasync(fd);
       else if (native.hasWriters(fd)) return undefined;
+      // Only what is whole is passed through; the mtime of the rest changes with every block that is fetched.
+      const mtimed = readers && content.presence === undefined;
+      const readersMtimeNs = mtimed ? fs.fstatSync(fd, { bigint: true }).mtimeNs : undefined;
       const stat = fs.fstatSync(fd);
-      const allocatedBytes = stat.blocks * 512;
-      const source = { path: content.path, fd, fileBytes: stat.size };
-      if (stat.size === 0) return { ...NOTHING, size: 0, allocatedBytes };
-      if (stat.size <= BLOCK_BYTES && content.presence === undefined) {
-        return { ...(await this.#sealOneBlock(content, source)), size: stat.size, allocatedBytes };
-      }
-      return { ...(await this.#sealBlocks(content, source, run)), size: stat.size, allocatedBytes };
+      const source = { path: content.path, fd, fileBytes: stat.size, linkable: !readers };
+      const blocks = await this.#sealContent(content, source, run);
+      return { ...blocks, size: stat.size, allocatedBytes: stat.blocks * 512, readersMtimeNs };
     } catch (thrown) {
       throw toGfsError(thrown);
     } finally {
@@ -70,7 +77,13 @@ export class FileSealer {
     }
   }
 
-  async #sealOneBlock(content: NodeContent, source: Source): Promise<Blocks> {
+  #sealContent(content: NodeContent, source: WholeFile, run: Abandonable): Promise<Blocks> | Blocks {
+    if (source.fileBytes === 0) return NOTHING;
+    const single = source.fileBytes <= BLOCK_BYTES && content.presence === undefined;
+    return single ? this.#sealOneBlock(content, source) : this.#sealBlocks(content, source, run);
+  }
+
+  async #sealOneBlock(content: NodeContent, source: WholeFile): Promise<Blocks> {
     const { fd, fileBytes } = source;
     if (nextData(fd, 0, fileBytes) === undefined) return NOTHING;
     const small = fileBytes <= INLINE_BYTES_MAX ? this.#hasher.hashSmall(fd, 0, fileBytes) : undefined;
@@ -82,7 +95,7 @@ export class FileSealer {
     // The scratch bytes of `hashSmall` are not ours any more after the first wait.
     const waiting = this.#blocks.guard.use(hash);
     if (waiting !== undefined) await waiting;
-    if (this.#blocks.adopts && !content.isOpen && native.lseek(fd, 0, SEEK_HOLE) === fileBytes) {
+    if (this.#blocks.adopts && source.linkable && native.lseek(fd, 0, SEEK_HOLE) === fileBytes) {
       const range = { ...source, offset: 0, length: fileBytes };
       const how = await this.#blocks.adopt(hash, range);
       if (how !== undefined) return { manifest, stored: true, linkedTo: how === 'linked' ? hash : undefined };
@@ -93,7 +106,8 @@ export class FileSealer {
 
   async #sealBlocks(content: NodeContent, source: Source, run: Abandonable): Promise<Blocks> {
     const base = (content.manifest ??= await this.#blocks.loadManifest(content.base.manifest));
-    const blocks: ManifestBlock[] = [];
+    const blocks = absentBlocks(content, base);
+    const absent = new Set(blocks.map(({ index }) => index));
     let stored = false;
     const sealBlock = async (index: number): Promise<void> => {
       const offset = index * BLOCK_BYTES;
@@ -104,7 +118,7 @@ export class FileSealer {
     };
     const running = new Set<Promise<void>>();
     try {
-      for (const index of dataBlocks(content, source)) {
+      for (const index of dataBlocks(absent, source)) {
         throwIfAbandoned(run);
         const one: Promise<void> = sealBlock(index).finally(() => running.delete(one));
         running.add(one);
@@ -115,7 +129,6 @@ export class FileSealer {
       await Promise.allSettled(running); // the descriptor is closed next
     }
     throwIfAbandoned(run);
-    addAbsent(content, base, blocks);
     blocks.sort((a, b) => a.index - b.index);
     const manifest = await this.#blocks.putManifest(Manifest.of(blocks));
     return { manifest, stored: stored || manifest.kind === 'object', linkedTo: undefined };
@@ -149,22 +162,24 @@ export class FileSealer {
 type Blocks = Pick<SealedFile, 'manifest' | 'stored' | 'linkedTo'>;
 const NOTHING: Blocks = { manifest: EMPTY_MANIFEST, stored: false, linkedTo: undefined };
 
-/** Indexes of the present blocks that hold any data, ascending. */
-function* dataBlocks(content: NodeContent, source: Source): Iterable<number> {
+/** Indexes of the blocks that hold any data, without those that were absent at the start, ascending. */
+function* dataBlocks(absent: ReadonlySet<number>, source: Source): Iterable<number> {
   const blocks = Math.ceil(source.fileBytes / BLOCK_BYTES);
   for (let index = 0; index < blocks;) {
     const data = nextData(source.fd, index * BLOCK_BYTES, source.fileBytes);
     if (data === undefined) return;
     index = Math.floor(data / BLOCK_BYTES);
-    if (content.presence?.has(index) !== false) yield index;
+    if (!absent.has(index)) yield index;
     index++;
   }
 }
 
-/** Blocks that the file does not have are the base version's still. */
-function addAbsent(content: NodeContent, base: Manifest, blocks: ManifestBlock[]): void {
-  if (content.presence === undefined) return;
-  for (const block of base.blocks()) if (!content.presence.has(block.index)) blocks.push(block);
+/**
+ * Blocks that the file does not have are the base version's still. Asked once, at the start: a reader may
+ * fetch some of them while the others are sealed.
+ */
+function absentBlocks({ presence }: NodeContent, base: Manifest): ManifestBlock[] {
+  return presence === undefined ? [] : [...base.blocks()].filter(({ index }) => !presence.has(index));
 }
 
 /** First byte at or after `offset` that is no hole; all is data where the filesystem cannot tell. */

@@ -277,11 +277,29 @@ export class Sealer {
         content.manifest = undefined;
       }
       this.#retryMs = RETRY_FIRST_MS;
-      if (outcome === 'gone' || !run.abandoned) this.#options.sealed(content, outcome);
-      this.#end(content);
+      this.#committed(content, run, sealed, outcome);
     } catch (thrown) {
       this.#failed(content, thrown);
     }
+  }
+
+  #committed(
+    content: NodeContent,
+    run: SealRun,
+    { readersMtimeNs }: SealedFile,
+    outcome: 'committed' | 'gone',
+  ): void {
+    if (outcome === 'committed' && readersMtimeNs !== undefined && !content.isOpen && !run.abandoned) {
+      // Whether it is still mapped by somebody shows only now that its readers are gone: seal it once more.
+      this.#end(content);
+      this.enqueue(content);
+      return;
+    }
+    if (outcome === 'gone' || !run.abandoned) {
+      this.#options.sealed(content, outcome);
+      content.sealedMtimeNs = readersMtimeNs;
+    }
+    this.#end(content);
   }
 
   #end(content: NodeContent): void {

@@ -207,6 +207,29 @@ describe('an evicted file', () => {
     expect(Buffer.compare(await rig.read(30), changed)).toBe(0);
   });
 
+  test('keeps the blocks that a reader fetches while others are being sealed', async () => {
+    await rig.write(30, Buffer.from('changed'), 0);
+    const put = rig.store.put.bind(rig.store);
+    let release: () => void = () => undefined;
+    let storing = false;
+    rig.store.put = async (...args) => {
+      storing = true;
+      await new Promise<void>((resolve) => (release = resolve));
+      rig.store.put = put;
+      await put(...args);
+    };
+    await until(() => storing);
+    const reader = await rig.cache.open(rig.inodes.get(30), 'read');
+    await reader.ensure(0, bytes.length);
+    release();
+    await rig.cache.flushAll();
+    rig.cache.close(reader, 'read');
+    rig.evict(30);
+    const changed = Buffer.from(bytes);
+    changed.write('changed', 0);
+    expect(Buffer.compare(await rig.read(30), changed)).toBe(0);
+  });
+
   test('keeps what it has across a restart, and a partial staged file its absent blocks', async () => {
     const content = await rig.cache.open(rig.inodes.get(30), 'read');
     await content.ensure(5 * BLOCK_BYTES, 1);
