@@ -22,7 +22,7 @@ const MEMORY = 'memory';
 const HELP = `usage: npm run bench [-- OPTIONS]
   --quick         smaller, and ${QUICK_ROUNDS} rounds
   --rounds N      default: ${ROUNDS}
-  --only NAMES    some scenarios, comma-separated: ${[...SCENARIOS.map(({ id }) => id), MEMORY].join(', ')}
+  --only NAMES    some of them, comma-separated: ${[...SCENARIOS.map(({ id }) => id), MEMORY].join(', ')}
   --json          everything that was measured, instead of tables
   --dir DIR       where the files go (default: ${tmpdir()})
   --cli FILE      another build's cli/main.js
