@@ -67,6 +67,9 @@ export class FuseSession {
   readonly #counts = new Map<number, number>();
   #negotiated: Negotiated | undefined;
   #refusal: GfsError | undefined;
+  #onAnswered: () => void = () => undefined;
+  /** Resolves when the kernel's first request (INIT) was answered; with a refusal `serve` ends. */
+  readonly answered = new Promise<void>((resolve) => (this.#onAnswered = resolve));
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -201,7 +204,9 @@ export class FuseSession {
     } catch (thrown) {
       this.#refusal = toGfsError(thrown);
       this.#device.sendError(request.unique, thrown);
+      this.#device.stop();
     }
+    this.#onAnswered();
   }
 
   async #runInterruptible<T>(unique: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -75,7 +75,13 @@ export class ContentOpener {
   /** Opens clean content: the cache file if it is right, else a new one whose blocks are absent. */
   async openClean(content: NodeContent): Promise<void> {
     const { layout, index } = this.#options;
-    const { ino } = content;
+    const { ino, base } = content;
+    if (base.version === 0 && base.size > 0) {
+      // What a power cut took before it was synced or sealed; zeros would be wrong bytes.
+      throw new GfsError('EIO', 'the content of this file was never stored, and is not staged here', {
+        context: { ino, size: base.size },
+      });
+    }
     const known = index.get(ino);
     const fd = known === undefined ? undefined : openOrUndefined(layout.cache(ino));
     if (known !== undefined && fd !== undefined) {
