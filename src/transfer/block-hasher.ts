@@ -93,7 +93,9 @@ export class BlockHasher {
       const index = this.#threads.indexOf(thread);
       if (index >= 0) this.#threads.splice(index, 1);
       for (const job of thread.jobs.values()) {
-        job.reject(new GfsError('EIO', 'the hash worker ended', { cause, retryable: true }));
+        job.reject(
+          new GfsError('EIO', `the hash worker ended: ${String(cause)}`, { cause, retryable: true }),
+        );
       }
       thread.jobs.clear();
     };
