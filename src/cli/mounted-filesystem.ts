@@ -48,6 +48,13 @@ export class MountedFilesystem implements RunningMount {
       kernelOptions: settings.kernelOptions,
     });
     const mounted = new MountedFilesystem(node, settings, fuseFd);
+    try {
+      await Promise.race([mounted.#session.answered, mounted.ended]);
+      mounted.#session.checkServing();
+    } catch (thrown) {
+      await unmountFuse(settings.mountpoint, { lazy: true });
+      throw thrown;
+    }
     await mounted.#raiseReadAhead();
     return mounted;
   }
@@ -70,6 +77,7 @@ export class MountedFilesystem implements RunningMount {
       options: {
         readOnly: settings.readOnly,
         noAtime: settings.kernelOptions.includes('noatime'),
+        noDirectoryAtime: settings.kernelOptions.includes('nodiratime'),
         validitySec: VALIDITY_SEC,
         stateDirectory: settings.stateDir,
       },

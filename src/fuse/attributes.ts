@@ -1,18 +1,15 @@
 import { GfsError, type Ino, type TimeNs, timeNs } from '../core/index.js';
 import {
   FILE_BYTES_MAX,
-  InodeFlag,
   type InodeRecord,
   isDirectory,
   isRegular,
-  S_IFDIR,
-  S_ISGID,
-  S_ISUID,
   type SetattrCommand,
 } from '../namespace/index.js';
-import { type FilesystemContext, requireInode } from './context.js';
+import { type FilesystemContext, type FilesystemOptions, requireInode } from './context.js';
 import type { FileOpener } from './file-opener.js';
 import type { OpenFile, OpenTable } from './open-table.js';
+import { type CallingProcess, privilegesLost, requireMayLoseSetid } from './privileges.js';
 import type { Attributes, Validity } from './protocol/reply.js';
 
 /** A directory's size as `stat` shows it: one disk block, as ext4 shows for a small one. */
@@ -35,6 +32,7 @@ export interface AttributeChange {
   readonly mtime?: TimeChange;
   /** The caller may not keep setuid and setgid over a change of size. */
   readonly killSuidSgid: boolean;
+  readonly caller: CallingProcess;
 }
 
 /** getattr and setattr: the inode's record, and, while a file is open for writing, its staged file. */
@@ -56,7 +54,8 @@ export class AttributeOperations {
   /** The record's attributes, brought up to date from the staged file where one is open. */
   of(record: InodeRecord): Attributes {
     const file = isRegular(record) ? this.#table.files.get(record.ino) : undefined;
-    const live = file === undefined ? record : { ...record, ...liveAttributes(record, file) };
+    const live =
+      file === undefined ? record : { ...record, ...liveAttributes(record, file, this.#context.options) };
     if (live.mtimeNs !== record.mtimeNs) this.#context.clock.observe(live.mtimeNs);
     const bytes = isDirectory(record) ? DIRECTORY_BYTES : live.allocatedBytes;
     return {
@@ -89,6 +88,11 @@ export class AttributeOperations {
     const { client } = this.#context;
     if (change.size !== undefined) return this.#setSize(ino, change, change.size);
     const record = requireInode(await client.inode(ino), ino);
+    // Of the two times only one is set: the other must not fall back to what the record knows.
+    const file = this.#table.files.get(ino);
+    if (file !== undefined && (change.atime === undefined) !== (change.mtime === undefined)) {
+      await this.#opener.publish(file);
+    }
     const nowNs = this.#context.clock.wallNs();
     const command = this.#command(record, change, nowNs);
     const { inode } = await client.execute(command);
@@ -108,6 +112,7 @@ export class AttributeOperations {
       const command = this.#command(record, change, nowNs);
       const { inode } = await client.execute({
         mtimeNs: nowNs,
+        atimeNs: liveAttributes(record, file, this.#context.options).atimeNs,
         ...command,
         size: live.size,
         allocatedBytes: live.allocatedBytes,
@@ -119,13 +124,17 @@ export class AttributeOperations {
 
   #command(record: InodeRecord, change: AttributeChange, nowNs: TimeNs): SetattrCommand {
     // A chown that names neither owner still takes the privileges away: its SETATTR asks for nothing at all.
-    const chown =
-      change.uid !== undefined ||
-      change.gid !== undefined ||
-      (change.mode === undefined &&
-        change.size === undefined &&
-        change.atime === undefined &&
-        change.mtime === undefined);
+    const chownOfNothing =
+      change.uid === undefined &&
+      change.gid === undefined &&
+      change.mode === undefined &&
+      change.size === undefined &&
+      change.atime === undefined &&
+      change.mtime === undefined;
+    // The kernel asks the same before a write by somebody who may not keep setuid and setgid.
+    const writing = (this.#table.files.get(record.ino)?.writers ?? 0) > 0;
+    if (chownOfNothing && !writing) requireMayLoseSetid(record, change.caller);
+    const chown = chownOfNothing || change.uid !== undefined || change.gid !== undefined;
     const kill = chown
       ? 'all'
       : change.size === undefined
@@ -142,7 +151,7 @@ export class AttributeOperations {
       ...(change.gid === undefined ? {} : { gid: change.gid }),
       ...(change.atime === undefined ? {} : { atimeNs: resolveTime(change.atime, nowNs) }),
       ...(change.mtime === undefined ? {} : { mtimeNs: resolveTime(change.mtime, nowNs) }),
-      ...(kill !== undefined && needsKill(record) ? { killPrivileges: kill } : {}),
+      ...(kill === undefined ? {} : privilegesLost(record, kill, change.caller)),
     };
   }
 
@@ -154,6 +163,7 @@ export class AttributeOperations {
     if (this.#context.options.noAtime || this.#context.options.readOnly) return;
     const record = await this.#context.client.inode(ino);
     if (record === undefined) return;
+    if (this.#context.options.noDirectoryAtime && isDirectory(record)) return;
     const nowNs = this.#context.clock.wallNs();
     const current = record.atimeNs > record.mtimeNs && record.atimeNs > record.ctimeNs;
     if (current && nowNs - record.atimeNs < DAY_NS) return;
@@ -171,20 +181,15 @@ export class AttributeOperations {
 const resolveTime = (change: TimeChange, nowNs: TimeNs): TimeNs =>
   change.kind === 'now' ? nowNs : timeNs(change.ns);
 
-/** Whether the inode holds anything that a write, truncate or chown has to take away. */
-export function needsKill(record: InodeRecord): boolean {
-  if ((record.mode & S_IFDIR) === S_IFDIR && isDirectory(record)) return false;
-  return (record.mode & (S_ISUID | S_ISGID)) !== 0 || (record.flags & InodeFlag.hasCapability) !== 0;
-}
-
 /** What the staged file of an open file says that the record does not know yet. */
 export function liveAttributes(
   record: InodeRecord,
   file: OpenFile,
+  { noAtime }: Pick<FilesystemOptions, 'noAtime'>,
 ): Pick<InodeRecord, 'size' | 'allocatedBytes' | 'atimeNs' | 'mtimeNs' | 'ctimeNs'> {
   const live = file.content.stat();
   const written = file.content.staged && live.mtimeNs !== file.knownMtimeNs;
-  const read = file.mode.kind === 'passthrough' && live.atimeNs !== file.knownAtimeNs;
+  const read = !noAtime && file.mode.kind === 'passthrough' && live.atimeNs !== file.knownAtimeNs;
   return {
     size: file.content.staged ? live.size : record.size,
     allocatedBytes: file.content.staged ? live.allocatedBytes : record.allocatedBytes,

@@ -21,6 +21,8 @@ export interface FilesystemOptions {
   readonly readOnly: boolean;
   /** Do not update atime at all. */
   readonly noAtime: boolean;
+  /** The same for directories only. */
+  readonly noDirectoryAtime: boolean;
   /** How long the kernel may cache names and attributes; it is told when they change. */
   readonly validitySec: number;
   /** A directory whose disk is what `df` shows. */

@@ -74,7 +74,7 @@ export class FileOpener {
     const { client } = this.#context;
     const record = await client.inode(file.ino);
     if (record === undefined) return;
-    const live = liveAttributes(record, file);
+    const live = liveAttributes(record, file, this.#context.options);
     const same =
       live.size === record.size &&
       live.allocatedBytes === record.allocatedBytes &&
@@ -92,7 +92,7 @@ export class FileOpener {
       size: live.size,
       allocatedBytes: live.allocatedBytes,
       mtimeNs: live.mtimeNs,
-      ...(this.#context.options.noAtime ? {} : { atimeNs: live.atimeNs }),
+      atimeNs: live.atimeNs,
     });
     const now = file.content.stat();
     file.knownMtimeNs = now.mtimeNs;
@@ -101,8 +101,10 @@ export class FileOpener {
 
   async #open(ino: Ino, intent: OpenIntent): Promise<OpenFile> {
     const { client, content: cache } = this.#context;
-    const record = requireInode(await client.inode(ino), ino);
     const existing = this.#table.files.get(ino);
+    // The first writer's open sets the staged file's times from the record: it must know what was read.
+    if (existing?.writers === 0 && intent !== 'read') await this.publish(existing);
+    const record = requireInode(await client.inode(ino), ino);
     const content = await cache.open(record, intent);
     const file = existing ?? {
       ino,

@@ -2,12 +2,12 @@ import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import { GfsError, type Ino, native, SEEK_DATA, SEEK_HOLE } from '../core/index.js';
 import type { AttributeOperations } from './attributes.js';
-import { needsKill } from './attributes.js';
 import { type FilesystemContext, requireInode } from './context.js';
 import type { FileOpener } from './file-opener.js';
 import type { FileHandle, OpenFile, OpenIntent, OpenTable } from './open-table.js';
 import { O_ACCMODE, O_DSYNC, O_RDONLY, O_TRUNC, OpenReplyFlag } from './protocol/constants.js';
 import type { Opened } from './protocol/reply.js';
+import { type CallingProcess, needsKill, privilegesLost } from './privileges.js';
 
 const readAsync = promisify(read);
 
@@ -42,13 +42,13 @@ export class FileOperations {
     this.#flushOnClose = flushOnClose;
   }
 
-  async open(ino: Ino, flags: number, killSuidSgid: boolean): Promise<Opened> {
+  async open(ino: Ino, flags: number, killSuidSgid: boolean, caller: CallingProcess): Promise<Opened> {
     const readOnly = (flags & O_ACCMODE) === O_RDONLY;
     const truncate = (flags & O_TRUNC) !== 0;
     const intent: OpenIntent = truncate ? 'truncate' : readOnly ? 'read' : 'write';
     const file = await this.#opener.open(ino, intent);
     try {
-      if (truncate) await this.#truncateAtOpen(file, killSuidSgid);
+      if (truncate) await this.#truncateAtOpen(file, killSuidSgid, caller);
       // Attributes that the kernel was given for long may change under a memory map from now on.
       else if (!readOnly && file.writers === 1 && file.mode.kind === 'passthrough') {
         this.#context.kernel.forgetInode(ino, false);
@@ -83,7 +83,7 @@ export class FileOperations {
     await this.#context.client.flush();
   }
 
-  async #truncateAtOpen(file: OpenFile, killSuidSgid: boolean): Promise<void> {
+  async #truncateAtOpen(file: OpenFile, killSuidSgid: boolean, caller: CallingProcess): Promise<void> {
     const { client, clock } = this.#context;
     await file.content.truncate(0);
     const record = requireInode(await client.inode(file.ino), file.ino);
@@ -95,9 +95,7 @@ export class FileOperations {
       mtimeNs: nowNs,
       size: 0,
       allocatedBytes: 0,
-      ...(needsKill(record)
-        ? { killPrivileges: killSuidSgid ? ('all' as const) : ('capability' as const) }
-        : {}),
+      ...privilegesLost(record, killSuidSgid ? 'all' : 'capability', caller),
     });
     this.#opener.recordTimes(inode);
   }
@@ -162,6 +160,7 @@ export class FileOperations {
 
   /**
    * @param bytes holds the data at `[start, start + length)`; when the result is a promise, it was copied
+   * @param kill the writer, if it may not leave setuid and setgid
    * @returns bytes written
    */
   write(
@@ -170,25 +169,26 @@ export class FileOperations {
     start: number,
     length: number,
     offset: number,
-    killSuidSgid: boolean,
+    kill: CallingProcess | undefined,
   ): number | Promise<number> {
     const { content } = handle.file;
     const waiting = content.ensureForWrite(offset, length);
-    if (waiting === undefined && !killSuidSgid) return pwrite(content.fd, bytes, start, length, offset);
+    if (waiting === undefined && kill === undefined) return pwrite(content.fd, bytes, start, length, offset);
     const copy = Buffer.from(bytes.subarray(start, start + length));
     return (async () => {
       await waiting;
-      if (killSuidSgid) await this.killPrivileges(handle.file.ino, 'all');
+      if (kill !== undefined) await this.#killPrivileges(handle.file.ino, kill);
       return pwrite(content.fd, copy, 0, length, offset);
     })();
   }
 
   /** A write takes setuid, setgid and capabilities away, where the writer may not keep them. */
-  async killPrivileges(ino: Ino, what: 'all' | 'capability'): Promise<void> {
+  async #killPrivileges(ino: Ino, caller: CallingProcess): Promise<void> {
     const { client, clock, kernel } = this.#context;
     const record = await client.inode(ino);
     if (record === undefined || !needsKill(record)) return;
-    await client.execute({ kind: 'setattr', ino, timeNs: clock.wallNs(), killPrivileges: what });
+    const lost = privilegesLost(record, 'all', caller);
+    await client.execute({ kind: 'setattr', ino, timeNs: clock.wallNs(), ...lost });
     kernel.forgetInode(ino, false);
   }
 
@@ -209,11 +209,11 @@ export class FileOperations {
     mode: number,
     offset: number,
     length: number,
-    caller: { uid: number },
+    caller: CallingProcess,
   ): Promise<void> {
     const { file } = this.#table.file(fh);
     await file.content.fallocate(mode, offset, length);
-    if (caller.uid !== 0) await this.killPrivileges(file.ino, 'all');
+    if (caller.uid !== 0) await this.#killPrivileges(file.ino, caller);
   }
 
   seek(fh: number, offset: number, whence: number): number {
@@ -227,7 +227,7 @@ export class FileOperations {
     source: { fh: number; offset: number },
     target: { fh: number; offset: number },
     length: number,
-    caller: { uid: number },
+    caller: CallingProcess,
   ): Promise<number> {
     const from = this.#table.file(source.fh).file;
     const to = this.#table.file(target.fh).file;
@@ -237,7 +237,7 @@ export class FileOperations {
     await from.content.ensure(source.offset, count);
     await to.content.ensureForWrite(target.offset, count);
     const done = native.copyFileRange(from.content.fd, source.offset, to.content.fd, target.offset, count);
-    if (caller.uid !== 0) await this.killPrivileges(to.ino, 'all');
+    if (caller.uid !== 0) await this.#killPrivileges(to.ino, caller);
     return done;
   }
 

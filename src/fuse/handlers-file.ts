@@ -1,4 +1,4 @@
-import { type HandlerTable, nodeOf, type Operations } from './handlers.js';
+import { type HandlerTable, nodeOf, type Operations, processOf } from './handlers.js';
 import {
   FSYNC_DATASYNC,
   Opcode,
@@ -22,7 +22,7 @@ export function fileHandlers(operations: Operations): HandlerTable {
       Opcode.OPEN,
       async (r, unique) => {
         const killSuidSgid = (r.u32(4) & OPEN_KILL_SUIDGID) !== 0;
-        replier.openedFile(unique, await files.open(nodeOf(r), r.u32(0), killSuidSgid));
+        replier.openedFile(unique, await files.open(nodeOf(r), r.u32(0), killSuidSgid, processOf(r)));
       },
     ],
     [
@@ -61,8 +61,13 @@ export function fileHandlers(operations: Operations): HandlerTable {
       async (r, unique) => {
         const fh = r.u64(0);
         const [ino, owner, unlock] = [nodeOf(r), lockOwner(r, 16), (r.u32(12) & RELEASE_FLOCK_UNLOCK) !== 0];
+        // In this turn: whoever asks for a lock after the close() finds it free.
+        const unlocked = Promise.all([
+          unlock ? locks.release(ino, 'flock', owner) : undefined,
+          locks.releaseHandle(ino, fh),
+        ]);
         await files.release(fh);
-        if (unlock) await locks.release(ino, 'flock', owner);
+        await unlocked;
         replier.ok(unique);
         // The kernel may have forgotten the inode before its last close came to an end.
         await names.reapIfUnused(ino);
@@ -78,7 +83,7 @@ export function fileHandlers(operations: Operations): HandlerTable {
     [
       Opcode.FALLOCATE,
       async (r, unique) => {
-        await files.fallocate(r.u64(0), r.u32(24), r.u64(8), r.u64(16), { uid: r.uid });
+        await files.fallocate(r.u64(0), r.u32(24), r.u64(8), r.u64(16), processOf(r));
         replier.ok(unique);
       },
     ],
@@ -89,7 +94,7 @@ export function fileHandlers(operations: Operations): HandlerTable {
         const source = { fh: r.u64(0), offset: r.u64(8) };
         const target = { fh: r.u64(24), offset: r.u64(32) };
         const length = Math.min(r.u64(40), COPY_MAX);
-        replier.written(unique, await files.copyRange(source, target, length, { uid: r.uid }));
+        replier.written(unique, await files.copyRange(source, target, length, processOf(r)));
       },
     ],
     [
@@ -131,9 +136,9 @@ export function fileHandlers(operations: Operations): HandlerTable {
     const handle = table.file(r.u64(0));
     const offset = r.u64(8);
     const length = r.u32(16);
-    const killSuidSgid = (r.u32(20) & WRITE_KILL_SUIDGID) !== 0;
+    const kill = (r.u32(20) & WRITE_KILL_SUIDGID) !== 0 ? processOf(r) : undefined;
     const start = r.position(WRITE_DATA_AT);
-    const written = files.write(handle, replier.device.batch, start, length, offset, killSuidSgid);
+    const written = files.write(handle, replier.device.batch, start, length, offset, kill);
     if (typeof written === 'number') {
       replier.written(unique, written);
       return undefined;

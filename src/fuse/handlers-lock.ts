@@ -22,7 +22,7 @@ export function lockHandlers(operations: Operations): HandlerTable {
     [
       Opcode.SETLK,
       async (r, unique) => {
-        await locks.set(nodeOf(r), familyOf(r), lockOwner(r, 8), lockOf(r));
+        await locks.set(nodeOf(r), familyOf(r), lockOwner(r, 8), lockOf(r), r.u64(0));
         replier.ok(unique);
       },
     ],
@@ -30,7 +30,8 @@ export function lockHandlers(operations: Operations): HandlerTable {
       Opcode.SETLKW,
       async (r, unique) => {
         const [ino, family, owner, lock] = [nodeOf(r), familyOf(r), lockOwner(r, 8), lockOf(r)];
-        await operations.interruptible(unique, (signal) => locks.wait(ino, family, owner, lock, signal));
+        const fh = r.u64(0);
+        await operations.interruptible(unique, (signal) => locks.wait(ino, family, owner, lock, fh, signal));
         replier.ok(unique);
       },
     ],

@@ -1,7 +1,7 @@
 import type { Ino } from '../core/index.js';
 import type { Caller, InodeRecord } from '../namespace/index.js';
 import type { AttributeChange } from './attributes.js';
-import { type HandlerTable, nodeOf, type Operations } from './handlers.js';
+import { type HandlerTable, nodeOf, type Operations, processOf } from './handlers.js';
 import { Opcode, SetattrValid } from './protocol/constants.js';
 import type { RequestReader } from './protocol/request.js';
 
@@ -44,7 +44,11 @@ export function nameHandlers(operations: Operations): HandlerTable {
     ],
     [
       Opcode.READLINK,
-      async (r, unique) => replier.bytes(unique, Buffer.from(await names.readlink(nodeOf(r)), 'latin1')),
+      async (r, unique) => {
+        const ino = nodeOf(r);
+        replier.bytes(unique, Buffer.from(await names.readlink(ino), 'latin1'));
+        await attributes.touch(ino);
+      },
     ],
     [
       Opcode.SYMLINK,
@@ -129,5 +133,6 @@ function attributeChange(r: RequestReader): AttributeChange {
     ...(has(SetattrValid.ATIME) ? { atime: time(32, 56, SetattrValid.ATIME_NOW) } : {}),
     ...(has(SetattrValid.MTIME) ? { mtime: time(40, 60, SetattrValid.MTIME_NOW) } : {}),
     killSuidSgid: has(SetattrValid.KILL_SUIDGID),
+    caller: processOf(r),
   };
 }

@@ -9,6 +9,7 @@ import type { FileOperations } from './file-operations.js';
 import type { LockOperations } from './lock-operations.js';
 import type { NameOperations } from './name-operations.js';
 import type { OpenTable } from './open-table.js';
+import type { CallingProcess } from './privileges.js';
 import type { Opcode } from './protocol/constants.js';
 import type { FilesystemStatistics } from './protocol/reply.js';
 import type { RequestReader } from './protocol/request.js';
@@ -41,6 +42,8 @@ export interface Operations {
 }
 
 export const nodeOf = (request: RequestReader): Ino => request.nodeid as Ino;
+
+export const processOf = ({ uid, gid, pid }: RequestReader): CallingProcess => ({ uid, gid, pid });
 
 export function makeHandlers(operations: Operations): HandlerTable {
   return new Map([

@@ -10,6 +10,8 @@ const KERNEL_OFFSET_MAX = 2 ** 63;
 /** fcntl and flock locks that the coordinator keeps: they hold across mounts. */
 export class LockOperations {
   readonly #client: NamespaceClient;
+  /** Through which handle each owner last asked for an fcntl lock; an entry goes when its file is closed. */
+  readonly #handles = new Map<Ino, Map<string, number>>();
 
   constructor(client: NamespaceClient) {
     this.#client = client;
@@ -21,20 +23,51 @@ export class LockOperations {
   }
 
   /** @throws GfsError EAGAIN when another owner holds what conflicts */
-  async set(ino: Ino, family: LockFamily, owner: string, lock: FileLock): Promise<void> {
+  async set(ino: Ino, family: LockFamily, owner: string, lock: FileLock, fh: number): Promise<void> {
+    this.#remember(ino, family, owner, fh);
     if (!(await this.#client.tryLock(ino, family, request(owner, lock)))) {
       throw new GfsError('EAGAIN', `a lock on inode ${ino} is held by somebody else`);
     }
   }
 
   /** @throws GfsError EDEADLK; EINTR when `signal` aborts */
-  wait(ino: Ino, family: LockFamily, owner: string, lock: FileLock, signal: AbortSignal): Promise<void> {
+  wait(
+    ino: Ino,
+    family: LockFamily,
+    owner: string,
+    lock: FileLock,
+    fh: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.#remember(ino, family, owner, fh);
     return this.#client.waitLock(ino, family, request(owner, lock), signal);
   }
 
   /** Lets go of everything that one owner holds on a file: its descriptor was closed. */
   async release(ino: Ino, family: LockFamily, owner: string): Promise<void> {
+    if (family === 'posix') this.#forget(ino, owner);
     await this.#client.tryLock(ino, family, { owner, pid: 0, type: 'unlock', start: 0, end: OFFSET_MAX });
+  }
+
+  /**
+   * The last descriptor of a handle was closed. What is still locked through it belongs to the open file itself
+   * (F_OFD_SETLK): no FLUSH names that owner.
+   */
+  async releaseHandle(ino: Ino, fh: number): Promise<void> {
+    for (const [owner, through] of [...(this.#handles.get(ino) ?? [])]) {
+      if (through === fh) await this.release(ino, 'posix', owner);
+    }
+  }
+
+  #remember(ino: Ino, family: LockFamily, owner: string, fh: number): void {
+    if (family !== 'posix') return;
+    const owners = this.#handles.get(ino) ?? new Map<string, number>();
+    this.#handles.set(ino, owners.set(owner, fh));
+  }
+
+  #forget(ino: Ino, owner: string): void {
+    const owners = this.#handles.get(ino);
+    if (owners?.delete(owner) === true && owners.size === 0) this.#handles.delete(ino);
   }
 }
 

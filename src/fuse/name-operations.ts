@@ -30,12 +30,13 @@ export class NameOperations {
     this.#opener = opener;
   }
 
-  /** Undefined when there is no such name. `.` and `..` are asked for by NFS export. */
+  /** Undefined when there is no such name. `.` and `..` are asked for by file handles (NFS export). */
   async lookup(parent: Ino, raw: string): Promise<InodeRecord | undefined> {
     const { client } = this.#context;
     if (raw === '.' || raw === '..') {
-      const record = requireInode(await client.inode(parent), parent);
-      return raw === '.' ? record : requireInode(await client.inode(record.parent as Ino), record.parent);
+      const record = await client.inode(parent);
+      if (record === undefined || raw === '.') return record;
+      return requireInode(await client.inode(record.parent as Ino), record.parent);
     }
     return client.lookup(parent, parseName(raw));
   }

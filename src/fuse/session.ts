@@ -119,7 +119,7 @@ export class FuseSession {
     } finally {
       await this.#closeAll();
     }
-    if (this.#refusal !== undefined) throw this.#refusal;
+    this.checkServing();
   }
 
   /** Nobody has anything open any more: what was open is closed, what has no name goes. */
@@ -139,6 +139,11 @@ export class FuseSession {
   /** Ends `serve` though files may be open: who uses them gets errors from then on. */
   stop(): void {
     this.#device.stop();
+  }
+
+  /** @throws GfsError ENOSYS when the kernel was refused: its protocol is too old */
+  checkServing(): void {
+    if (this.#refusal !== undefined) throw this.#refusal;
   }
 
   /** What the kernel believes of names and attributes may be wrong: it asks for all of it again. */

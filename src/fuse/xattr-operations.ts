@@ -1,4 +1,4 @@
-import type { Ino } from '../core/index.js';
+import { GfsError, type Ino } from '../core/index.js';
 import { InodeFlag } from '../namespace/index.js';
 import { type FilesystemContext, requireInode } from './context.js';
 import { SETXATTR_ACL_KILL_SGID, XATTR_CREATE, XATTR_REPLACE } from './protocol/constants.js';
@@ -25,6 +25,11 @@ export class XattrOperations {
   }
 
   async set(ino: Ino, name: string, value: Uint8Array, flags: number, extraFlags: number): Promise<void> {
+    // Both at once can only fail; which way depends on what is there (setxattr(2), as ext4 does it).
+    if ((flags & XATTR_CREATE) !== 0 && (flags & XATTR_REPLACE) !== 0) {
+      const present = (await this.get(ino, name)) !== undefined;
+      throw new GfsError(present ? 'EEXIST' : 'ENODATA', 'an xattr is either made or replaced');
+    }
     const mode =
       (flags & XATTR_CREATE) !== 0 ? 'create' : (flags & XATTR_REPLACE) !== 0 ? 'replace' : 'either';
     await this.#context.client.execute({

@@ -38,7 +38,7 @@ export function applySetattr(view: NamespaceView, command: SetattrCommand): Appl
   }
   const { killPrivileges } = command;
   if (killPrivileges === 'all' || killPrivileges === 'suid-sgid') {
-    after.mode = withoutSetid(after.mode);
+    after.mode = withoutSetid(after.mode, command.killSetgid);
   }
   if ((killPrivileges === 'all' || killPrivileges === 'capability') && hasFlag(inode, 'hasCapability')) {
     changes.xattr(inode.ino, CAPABILITY, undefined);
@@ -56,11 +56,11 @@ function requireSizable(inode: InodeRecord, size: number): void {
 
 /**
  * What a write, truncate or chown takes away: setuid, and setgid where it means more than mandatory
- * locking. Directories keep theirs (there it means something else).
+ * locking (with `killSetgid`, anyhow). Directories keep theirs (there it means something else).
  */
-export function withoutSetid(mode: number): number {
+export function withoutSetid(mode: number, killSetgid = false): number {
   if (isDirectory({ mode })) return mode;
-  return mode & ~S_ISUID & ((mode & S_IXGRP) === 0 ? ~0 : ~S_ISGID);
+  return mode & ~S_ISUID & ((mode & S_IXGRP) !== 0 || killSetgid ? ~S_ISGID : ~0);
 }
 
 /** The access ACL's owner, mask and others follow the mode. */

@@ -84,6 +84,8 @@ export interface SetattrCommand {
   readonly ctimeNs?: TimeNs;
   /** Remove setuid, setgid (where group-executable) and security.capability: a write, truncate or chown did it. */
   readonly killPrivileges?: 'all' | 'suid-sgid' | 'capability';
+  /** With it, setgid goes even where it is not group-executable: the caller is not of the group. */
+  readonly killSetgid?: boolean;
 }
 /** Extended attribute, POSIX ACLs (`system.posix_acl_access`, `…_default`) included: those also set the mode. */
 export interface SetxattrCommand {
