@@ -238,6 +238,13 @@ describe('setattr', () => {
     expect(tree.get(ino).mode & 0o7777).toBe(left);
   });
 
+  test('setgid without group-execute goes too where the caller is not of the group', () => {
+    const ino = tree.file('f');
+    tree.do({ kind: 'setattr', ino, mode: 0o6745 });
+    tree.do({ kind: 'setattr', ino, killPrivileges: 'all', killSetgid: true });
+    expect(tree.get(ino).mode & 0o7777).toBe(0o745);
+  });
+
   test('a directory keeps setgid when its owner changes', () => {
     const ino = tree.directory('d');
     tree.do({ kind: 'setattr', ino, mode: 0o6777 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { join } from 'node:path';
-import { isRoot } from './mounted.js';
+import { isRoot, type MountSettings } from './mounted.js';
 import { Probe } from './probe.js';
 import { suiteMount } from './suite-mount.js';
 
@@ -106,7 +106,7 @@ export function differences(steps: string[], plain: string[], mount: string[]): 
 }
 
 /** Declares one test per scenario; all share one mount. Needs root, since users and devices are made. */
-export function conform(suite: string, scenarios: Scenario[]): void {
+export function conform(suite: string, scenarios: Scenario[], settings: MountSettings = {}): void {
   (isRoot ? describe : describe.skip)(suite, () => {
     let mount: Side | undefined;
     let plain: Side | undefined;
@@ -114,7 +114,7 @@ export function conform(suite: string, scenarios: Scenario[]): void {
     afterAll(async () => {
       await Promise.all([mount?.end(), plain?.end()]);
     });
-    const mounted = suiteMount();
+    const mounted = suiteMount(settings);
     beforeAll(() => {
       mount = new Side(mounted().mountpoint);
       plain = new Side(mounted().plain);
