@@ -1,24 +1,23 @@
 import * as fs from 'node:fs';
-import {
-  type Clock,
-  errorFields,
-  type Ino,
-  invariant,
-  type Logger,
-  native,
-  toGfsError,
-} from '../core/index.js';
-import { EMPTY_MANIFEST, type KvStore, type ManifestRef } from '../namespace/index.js';
+import { errorFields, type Ino, invariant, native, toGfsError } from '../core/index.js';
+import { EMPTY_MANIFEST, type ManifestRef } from '../namespace/index.js';
 import { BlockFetcher } from './block-fetcher.js';
 import { BlockHasher } from './block-hasher.js';
-import type { BlockStore } from './block-store.js';
 import { CacheIndex, fingerprintOf } from './cache-index.js';
+import { takeCleanMarker, writeCleanMarker } from './clean-marker.js';
 import { CacheLayout, removeFile } from './cache-layout.js';
-import type { CommitSealed, ContentCache, ContentInode, ContentStat, OpenContent } from './content.js';
+import type { ContentCache, ContentInode, OpenContent } from './content.js';
 import { ContentOpener } from './content-opener.js';
 import { DiskRoom } from './disk-room.js';
+import { contentStatOf } from './file-calls.js';
 import { Evictor } from './evictor.js';
-import { type ContentBase, type ContentHost, contentStatOf, NodeContent } from './node-content.js';
+import { type ContentBase, type ContentHost, NodeContent } from './node-content.js';
+import type {
+  BlockState,
+  ContentStats,
+  NodeContentCacheOptions,
+  RecoveredContent,
+} from './node-cache-options.js';
 import { PresenceMap } from './presence.js';
 import { FileSealer } from './seal-file.js';
 import { Sealer } from './sealer.js';
@@ -26,48 +25,6 @@ import { Sealer } from './sealer.js';
 const GIB = 1024 ** 3;
 /** The documented flush interval is 5 s: 2 s of quiet, and time for a batch before it and its own. */
 const SEAL_DELAY_MS = 2_000;
-
-export interface NodeContentCacheOptions {
-  /** Of this node alone, on a local disk. */
-  readonly directory: string;
-  readonly blocks: BlockStore;
-  /** The node's own key-value store. */
-  readonly index: KvStore;
-  readonly commit: CommitSealed;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Bound of the clean content that eviction can free. */
-  readonly cacheBytes: number;
-  /** Above it writers wait for the sealer. By default half of `cacheBytes`, at least 1 GiB. */
-  readonly stagedBytesMax?: number;
-  readonly sealDelayMs?: number;
-}
-
-/** What lay in staging when the node started. */
-export interface RecoveredContent {
-  readonly ino: Ino;
-  readonly stat: ContentStat;
-}
-
-export interface ContentStats {
-  readonly cachedBytes: number;
-  readonly cacheBytesMax: number;
-  readonly stagedBytes: number;
-  readonly stagedBytesMax: number;
-  /** Contents that are open or staged. */
-  readonly live: number;
-  /** Closed and not yet sealed. */
-  readonly queued: number;
-}
-
-export interface BlockState {
-  readonly index: number;
-  readonly hash: string;
-  /** Its bytes are in this node's cache. */
-  readonly present: boolean;
-  /** This node holds content for the file that is newer than the version. */
-  readonly staged: boolean;
-}
 
 type Intent = 'read' | 'write' | 'truncate';
 
@@ -246,7 +203,7 @@ export class NodeContentCache implements ContentCache {
     await this.#hasher.close();
     await this.#index.flush();
     await this.#options.index.sync();
-    writeCleanMarker(this.#layout.cleanMarker, this.#index.totalBytes);
+    await writeCleanMarker(this.#layout.cleanMarker, this.#index.totalBytes);
   }
 
   stats(): ContentStats {
@@ -474,27 +431,3 @@ export class NodeContentCache implements ContentCache {
 }
 
 const NO_BASE: ContentBase = { version: 0, manifest: EMPTY_MANIFEST, size: 0, allocatedBytes: undefined };
-
-/** What the last run left when it ended in an orderly way; the marker is taken away, for this run may crash. */
-function takeCleanMarker(path: string): { totalBytes: number } | undefined {
-  let text: string;
-  try {
-    text = fs.readFileSync(path, 'utf8');
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw thrown;
-  }
-  fs.unlinkSync(path);
-  const totalBytes = Number(text);
-  return Number.isFinite(totalBytes) && text !== '' ? { totalBytes } : undefined;
-}
-
-function writeCleanMarker(path: string, totalBytes: number): void {
-  const fd = fs.openSync(path, 'w', 0o600);
-  try {
-    fs.writeSync(fd, String(totalBytes));
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}

@@ -15,8 +15,9 @@ import type { BlockFetcher } from './block-fetcher.js';
 import type { BlockStore } from './block-store.js';
 import { type CachedFile, type CacheIndex, fingerprintOf } from './cache-index.js';
 import { type CacheLayout, removeFile } from './cache-layout.js';
+import { fdatasync } from './file-calls.js';
 import type { Manifest } from './manifest.js';
-import { fdatasync, type NodeContent } from './node-content.js';
+import type { NodeContent } from './node-content.js';
 import { PresenceMap } from './presence.js';
 
 const { O_CREAT, O_EXCL, O_RDWR } = fs.constants;

@@ -4,13 +4,13 @@
  */
 export { BlockStore, type BlockStoreOptions } from './block-store.js';
 export type * from './content.js';
-export {
-  type BlockState,
-  type ContentStats,
-  NodeContentCache,
-  type NodeContentCacheOptions,
-  type RecoveredContent,
-} from './content-cache.js';
+export { NodeContentCache } from './content-cache.js';
+export type {
+  BlockState,
+  ContentStats,
+  NodeContentCacheOptions,
+  RecoveredContent,
+} from './node-cache-options.js';
 export { collectGarbage, GARBAGE_GRACE_MS, type GarbageOptions, type GarbageReport } from './garbage.js';
 export { type BlockDamage, scrub, type ScrubbedFile } from './scrub.js';
 export { GarbageCollector } from './garbage-collector.js';

@@ -12,13 +12,13 @@ import {
   SEEK_DATA,
   SEEK_HOLE,
   type TimeNs,
-  timeNs,
   toGfsError,
 } from '../core/index.js';
 import { BLOCK_BYTES, type ManifestRef } from '../namespace/index.js';
 import type { BlockFetcher } from './block-fetcher.js';
 import type { CacheLayout } from './cache-layout.js';
 import type { ContentStat, OpenContent } from './content.js';
+import { contentStatOf, fdatasync, fsync, lseekOr, split, statOf, syncDirectory } from './file-calls.js';
 import type { Manifest } from './manifest.js';
 import type { PresenceMap } from './presence.js';
 import type { SealRun } from './sealer.js';
@@ -27,8 +27,6 @@ import type { SealRun } from './sealer.js';
 const READ_AHEAD_BLOCKS_MAX = 8;
 /** `ensure` starts this many fetches at once; longer ranges go in steps. */
 const ENSURE_STEP_BLOCKS = 16;
-
-const NANOS = 1_000_000_000n;
 
 /** The version that a content's unchanged blocks belong to. */
 export interface ContentBase {
@@ -341,67 +339,8 @@ export class NodeContent implements OpenContent {
   }
 }
 
-/** Reused: `native.fstat` fills it, and it is read in the same turn. */
-const statFields = new Float64Array(7);
-
-function statOf(fd: number): ContentStat {
-  native.fstat(fd, statFields);
-  const field = (index: number): number => statFields[index] ?? 0;
-  return {
-    size: field(0),
-    allocatedBytes: field(1) * 512,
-    atimeNs: timeNs(BigInt(field(2)) * NANOS + BigInt(field(3))),
-    mtimeNs: timeNs(BigInt(field(4)) * NANOS + BigInt(field(5))),
-  };
-}
-
-export function contentStatOf(stat: fs.BigIntStats): ContentStat {
-  return {
-    size: Number(stat.size),
-    allocatedBytes: Number(stat.blocks) * 512,
-    atimeNs: timeNs(stat.atimeNs),
-    mtimeNs: timeNs(stat.mtimeNs),
-  };
-}
-
 /** Like Promise.all, but when one fails the others have ended too. */
 async function allOf(waiting: Promise<void>[]): Promise<void> {
   const results = await Promise.allSettled(waiting);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
-}
-
-function lseekOr(fd: number, offset: number, whence: number, none: number): number {
-  try {
-    return native.lseek(fd, offset, whence);
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENXIO') return none;
-    throw thrown;
-  }
-}
-
-/** Seconds and nanoseconds as `timespec` has them: nanoseconds count up, also before 1970. */
-function split(ns: bigint): [number, number] {
-  const nanos = ((ns % NANOS) + NANOS) % NANOS;
-  return [Number((ns - nanos) / NANOS), Number(nanos)];
-}
-
-export function fdatasync(fd: number): Promise<void> {
-  return new Promise((resolve, reject) =>
-    fs.fdatasync(fd, (error) => (error === null ? resolve() : reject(toGfsError(error)))),
-  );
-}
-
-function fsync(fd: number): Promise<void> {
-  return new Promise((resolve, reject) =>
-    fs.fsync(fd, (error) => (error === null ? resolve() : reject(toGfsError(error)))),
-  );
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const fd = fs.openSync(path, 'r');
-  try {
-    await fsync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
 }

@@ -4,8 +4,9 @@ import { BLOCK_BYTES, EMPTY_MANIFEST, type ManifestBlock, type ManifestRef } fro
 import { hashBlock } from './block-codec.js';
 import { type BlockHasher, INLINE_BYTES_MAX } from './block-hasher.js';
 import type { BlockStore } from './block-store.js';
+import { fdatasync } from './file-calls.js';
 import { Manifest } from './manifest.js';
-import { fdatasync, type NodeContent } from './node-content.js';
+import type { NodeContent } from './node-content.js';
 
 /** Blocks of one file that are hashed and stored at once: keeps two workers and the disk busy, 16 MiB. */
 const BLOCKS_AT_ONCE = 4;
