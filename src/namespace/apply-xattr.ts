@@ -30,10 +30,11 @@ export function applySetxattr(view: NamespaceView, command: SetxattrCommand): Ap
   requireName(name);
   if (value.length > XATTR_VALUE_BYTES_MAX) throw new GfsError('E2BIG', 'xattr value too long');
   if (name === ACL_ACCESS || name === ACL_DEFAULT) return applySetAcl(view, inode, command);
-  const present = view.xattr(inode.ino, name) !== undefined;
-  if (present && mode === 'create') throw new GfsError('EEXIST', 'the xattr exists');
-  if (!present && mode === 'replace') throw new GfsError('ENODATA', 'no such xattr');
-  if (!present) requireListRoom(view, inode, name);
+  const before = view.xattr(inode.ino, name);
+  if (before !== undefined && mode === 'create') throw new GfsError('EEXIST', 'the xattr exists');
+  if (before === undefined && mode === 'replace') throw new GfsError('ENODATA', 'no such xattr');
+  if (before === undefined) requireListRoom(view, inode, name);
+  else if (sameBytes(before, value)) return unchanged(inode);
   // A copy: the value may lie in the buffer that requests are read into.
   return withXattr(new ChangeSet(), inode, name, Uint8Array.from(value), timeNs);
 }
@@ -43,11 +44,14 @@ function applySetAcl(view: NamespaceView, inode: InodeRecord, command: SetxattrC
   const { name, timeNs } = command;
   if (isSymlink(inode)) throw new GfsError('EOPNOTSUPP', 'symlinks have no ACL');
   const acl = decodeAcl(command.value);
-  if (acl === undefined) return withoutXattr(view, inode, name, timeNs);
+  if (acl === undefined) return removeAcl(view, inode, name, timeNs);
   const changes = new ChangeSet();
   if (name === ACL_DEFAULT) {
     if (!isDirectory(inode)) throw new GfsError('EACCES', 'only directories have a default ACL');
-    return withXattr(changes, inode, name, encodeAcl(acl), timeNs);
+    const value = encodeAcl(acl);
+    const before = view.xattr(inode.ino, name);
+    if (before !== undefined && sameBytes(before, value)) return unchanged(inode);
+    return withXattr(changes, inode, name, value, timeNs);
   }
   const { bits, minimal } = modeOfAcl(acl);
   const mode = ((inode.mode & ~0o777) | bits) & (command.killSgid ? ~S_ISGID : ~0);
@@ -59,11 +63,21 @@ export function applyRemovexattr(view: NamespaceView, command: RemovexattrComman
   const { name, timeNs } = command;
   const inode = inodeOf(view, command.ino);
   requireName(name);
-  // To remove an ACL that is not there succeeds on Linux (vfs_remove_acl).
-  const isAcl = name === ACL_ACCESS || name === ACL_DEFAULT;
-  if (!isAcl && view.xattr(inode.ino, name) === undefined) throw new GfsError('ENODATA', 'no such xattr');
+  if (name === ACL_ACCESS || name === ACL_DEFAULT) return removeAcl(view, inode, name, timeNs);
+  if (view.xattr(inode.ino, name) === undefined) throw new GfsError('ENODATA', 'no such xattr');
   return withoutXattr(view, inode, name, timeNs);
 }
+
+/** To remove an ACL that is not there succeeds on Linux (vfs_remove_acl), and changes nothing. */
+function removeAcl(view: NamespaceView, inode: InodeRecord, name: string, timeNs: TimeNs): Applied {
+  if (view.xattr(inode.ino, name) === undefined) return unchanged(inode);
+  return withoutXattr(view, inode, name, timeNs);
+}
+
+/** ext4 leaves an inode alone, ctime included, when an xattr is set to what it is (ext4_xattr_set_handle). */
+const unchanged = (inode: InodeRecord): Applied => new ChangeSet().applied(inode);
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 function withXattr(
   changes: ChangeSet,
