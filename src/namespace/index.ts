@@ -14,3 +14,4 @@ export { type Executed, Namespace, type NamespaceOptions, type OpenOptions } fro
 export * from './records.js';
 export { SortedKeys } from './sorted-keys.js';
 export * from './view.js';
+export { TwoGenerationMap } from './two-generation-map.js';

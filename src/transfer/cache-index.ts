@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs';
 import type { Clock, Ino } from '../core/index.js';
-import { endOfPrefix, type KvStore, type KvWrite } from '../namespace/index.js';
+import { endOfPrefix, type KvStore, type KvWrite, TwoGenerationMap } from '../namespace/index.js';
 
 /** What the node remembers of a clean cached file. */
 export interface CachedFile {
@@ -36,6 +36,9 @@ const PENDING_MAX = 1_000;
 
 const keyOf = (ino: Ino): string => PREFIX + ino.toString(16).padStart(14, '0');
 
+/** Decoded entries in memory: some 200 bytes each, twice while a generation ends. */
+const RECENT_MAX = 16_384;
+
 /**
  * The index of the clean cached files, in the node's own key-value store. Losing its newest entries in a
  * crash is fine: a file without an entry is deleted, one with an old entry is verified.
@@ -45,6 +48,8 @@ export class CacheIndex {
   readonly #clock: Clock;
   readonly #onError: (error: unknown) => void;
   readonly #pending = new Map<Ino, CachedFile | undefined>();
+  /** What was asked for lately: an open and its close ask twice (without it, a third of their CPU time). */
+  readonly #recent = new TwoGenerationMap<Ino, CachedFile>(RECENT_MAX);
   /** Bytes of all entries, that is what eviction can free. */
   totalBytes = 0;
   /** Entries of another generation were written before an unclean end: their files are to be verified. */
@@ -73,9 +78,14 @@ export class CacheIndex {
   }
 
   get(ino: Ino): CachedFile | undefined {
+    const recent = this.#recent.get(ino);
+    if (recent !== undefined) return recent;
     if (this.#pending.has(ino)) return this.#pending.get(ino);
     const value = this.#kv.get(keyOf(ino));
-    return value === undefined ? undefined : decode(value);
+    if (value === undefined) return undefined;
+    const file = decode(value);
+    this.#recent.set(ino, file);
+    return file;
   }
 
   put(ino: Ino, file: Omit<CachedFile, 'usedMin' | 'generation'>): void {
@@ -124,6 +134,8 @@ export class CacheIndex {
   }
 
   #change(ino: Ino, file: CachedFile | undefined): void {
+    if (file === undefined) this.#recent.delete(ino);
+    else this.#recent.set(ino, file);
     this.#pending.set(ino, file);
     if (this.#pending.size >= PENDING_MAX) this.flush().catch(this.#onError);
   }

@@ -104,9 +104,11 @@ export class ContentOpener {
   /** Forgets a clean cache file. The file goes before its map: without a map it would count as whole. */
   dropClean(ino: Ino): void {
     const { layout, index } = this.#options;
+    const known = index.get(ino);
     index.delete(ino);
     removeFile(layout.cache(ino));
-    removeFile(layout.presence(ino));
+    // Most files are whole, and to look for a map that is not there costs as much as an unlink.
+    if (known?.partial !== false) removeFile(layout.presence(ino));
   }
 
   /** Clean and open becomes staged: nothing that is durable may be changed before it is so by itself. */
