@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import { errorFields, type Ino, invariant, native, toGfsError } from '../core/index.js';
 import { EMPTY_MANIFEST, type ManifestRef } from '../namespace/index.js';
+import { describeBlocks } from './block-states.js';
 import { BlockFetcher } from './block-fetcher.js';
 import { BlockHasher } from './block-hasher.js';
 import { CacheIndex, fingerprintOf } from './cache-index.js';
@@ -9,6 +10,7 @@ import { CacheLayout, removeFile } from './cache-layout.js';
 import type { ContentCache, ContentInode, OpenContent } from './content.js';
 import { ContentOpener } from './content-opener.js';
 import { DiskRoom } from './disk-room.js';
+import { deleteUnindexed } from './leftovers.js';
 import { contentStatOf } from './file-calls.js';
 import { Evictor } from './evictor.js';
 import { type ContentBase, type ContentHost, NodeContent } from './node-content.js';
@@ -18,7 +20,6 @@ import type {
   NodeContentCacheOptions,
   RecoveredContent,
 } from './node-cache-options.js';
-import { PresenceMap } from './presence.js';
 import { FileSealer } from './seal-file.js';
 import { Sealer } from './sealer.js';
 
@@ -86,7 +87,7 @@ export class NodeContentCache implements ContentCache {
       const clean = takeCleanMarker(this.#layout.cleanMarker);
       await this.#index.start(clean);
       for (const inos of this.#layout.inodes('staging')) for (const ino of inos) this.#recovered.add(ino);
-      if (clean === undefined) await this.#deleteUnindexed();
+      if (clean === undefined) await deleteUnindexed(this.#layout, this.#index, this.#recovered);
     } catch (thrown) {
       throw toGfsError(thrown);
     }
@@ -219,25 +220,12 @@ export class NodeContentCache implements ContentCache {
 
   /** The blocks of a version, and what this node has of them. */
   async describe(ino: Ino, manifest: ManifestRef): Promise<BlockState[]> {
-    const { blocks } = await this.#options.blocks
-      .loadManifest(manifest)
-      .then((m) => ({ blocks: m.blocks() }));
-    const content = this.#live.get(ino);
-    const known = this.#index.get(ino);
-    let presence = content?.presence;
-    let loaded: PresenceMap | undefined;
-    if (content === undefined && known?.partial === true) {
-      const found = PresenceMap.load(this.#layout.presence(ino));
-      if (found !== 'damaged') presence = loaded = found;
-    }
-    const here = content !== undefined || known !== undefined;
-    const states: BlockState[] = [];
-    for (const { index, hash } of blocks) {
-      const present = here && presence?.has(index) !== false;
-      states.push({ index, hash, present, staged: content?.staged === true });
-    }
-    loaded?.close();
-    return states;
+    const loaded = await this.#options.blocks.loadManifest(manifest);
+    return describeBlocks(loaded, {
+      content: this.#live.get(ino),
+      cached: this.#index.get(ino),
+      presencePath: this.#layout.presence(ino),
+    });
   }
 
   #closeOne(content: NodeContent, intent: Intent): void {
@@ -413,20 +401,6 @@ export class NodeContentCache implements ContentCache {
   async #waitForRoom(): Promise<void> {
     while (this.#stagedBytes > this.#stagedBytesMax && this.#sealer.hasWork)
       await this.#sealer.nextProgress();
-  }
-
-  /** After an unclean end: cache files that no entry vouches for. */
-  async #deleteUnindexed(): Promise<void> {
-    for (const inos of this.#layout.inodes('cache')) {
-      for (const ino of inos) if (this.#index.get(ino) === undefined) this.#opener.dropClean(ino);
-      await new Promise(setImmediate);
-    }
-    for (const inos of this.#layout.inodes('present')) {
-      for (const ino of inos) {
-        const owned = this.#recovered.has(ino) || this.#index.get(ino) !== undefined;
-        if (!owned) removeFile(this.#layout.presence(ino));
-      }
-    }
   }
 }
 
