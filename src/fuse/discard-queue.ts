@@ -56,7 +56,7 @@ export class DiscardQueue {
     let turnEndMs = performance.now() + TURN_MS;
     for (const ino of batch) {
       try {
-        this.#content.discard(ino);
+        await this.#content.discard(ino);
       } catch (thrown) {
         this.#logger.warn('the content of a deleted file stays on the disk', { ino, ...errorFields(thrown) });
       }

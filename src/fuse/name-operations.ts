@@ -106,7 +106,7 @@ export class NameOperations {
     } finally {
       if (result === undefined) {
         content.close(opened, 'write');
-        content.discard(ino);
+        await content.discard(ino);
       }
     }
     return result === undefined

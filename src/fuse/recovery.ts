@@ -22,7 +22,7 @@ export async function recover(
   let orphans = 0;
   for (const ino of await client.orphans()) {
     await client.execute({ kind: 'reap', ino });
-    content.discard(ino);
+    await content.discard(ino);
     orphans++;
   }
   let stagedFiles = 0;
@@ -30,7 +30,7 @@ export async function recover(
   for (const { ino, stat } of content.recover()) {
     const record = await client.inode(ino);
     if (record === undefined || !isRegular(record)) {
-      content.discard(ino);
+      await content.discard(ino);
       discardedFiles++;
       continue;
     }

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import type { Ino } from '../core/index.js';
+import { type Ino, toGfsError } from '../core/index.js';
 
 /** Directories per kind: a million files make 4,000 entries in each, which every filesystem looks up fast. */
 const FAN_OUT = 256;
@@ -70,5 +70,32 @@ export function removeFile(path: string): void {
     fs.unlinkSync(path);
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+  }
+}
+
+/** unlink(2) frees the blocks before it returns: above this that would hold up other requests. */
+const INLINE_BYTES_MAX = 1024 * 1024;
+
+/**
+ * Deletes files of `bytes` in all, in order: at once, or, when that takes long, by the time the promise
+ * resolves. @throws GfsError EIO, ...
+ */
+export function removeFiles(paths: readonly string[], bytes: number): Promise<void> | undefined {
+  if (bytes > INLINE_BYTES_MAX) return removeInPool(paths);
+  try {
+    for (const path of paths) removeFile(path);
+  } catch (thrown) {
+    throw toGfsError(thrown);
+  }
+  return undefined;
+}
+
+async function removeInPool(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    try {
+      await fs.promises.unlink(path);
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw toGfsError(thrown);
+    }
   }
 }

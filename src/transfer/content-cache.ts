@@ -6,7 +6,7 @@ import { BlockFetcher } from './block-fetcher.js';
 import { BlockHasher } from './block-hasher.js';
 import { CacheIndex, fingerprintOf } from './cache-index.js';
 import { takeCleanMarker, writeCleanMarker } from './clean-marker.js';
-import { CacheLayout, removeFile } from './cache-layout.js';
+import { CacheLayout, removeFile, removeFiles } from './cache-layout.js';
 import type { ContentCache, ContentInode, OpenContent } from './content.js';
 import { ContentOpener } from './content-opener.js';
 import { DiskRoom } from './disk-room.js';
@@ -162,23 +162,22 @@ export class NodeContentCache implements ContentCache {
     this.#closeOne(open as NodeContent, intent);
   }
 
-  discard(ino: Ino): void {
+  discard(ino: Ino): Promise<void> | undefined {
     const content = this.#live.get(ino);
     invariant(content?.isOpen !== true, 'content that is open is not discarded', { ino });
     const recovered = this.#recovered.delete(ino);
-    try {
-      if (content !== undefined) {
-        content.discarded = true;
-        void this.#sealer.abandon(content);
-        this.#forget(content);
-      }
-      if (content?.staged === true || recovered) removeFile(this.#layout.staging(ino));
-      if (recovered || content?.presence !== undefined || this.#index.get(ino) !== undefined) {
-        this.#opener.dropClean(ino);
-      }
-    } catch (thrown) {
-      throw toGfsError(thrown);
+    const known = this.#index.get(ino);
+    const bytes = Math.max(content?.stagedBytes ?? 0, known?.bytes ?? 0);
+    const paths: string[] = content?.staged === true || recovered ? [this.#layout.staging(ino)] : [];
+    if (recovered || content?.presence !== undefined || known !== undefined) {
+      paths.push(...this.#opener.forgetClean(ino));
     }
+    if (content !== undefined) {
+      content.discarded = true;
+      void this.#sealer.abandon(content);
+      this.#forget(content);
+    }
+    return removeFiles(paths, bytes);
   }
 
   /**

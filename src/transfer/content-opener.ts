@@ -101,14 +101,20 @@ export class ContentOpener {
     await this.#makeAbsent(content);
   }
 
-  /** Forgets a clean cache file. The file goes before its map: without a map it would count as whole. */
+  /** Forgets a clean cache file, and deletes it. */
   dropClean(ino: Ino): void {
+    for (const path of this.forgetClean(ino)) removeFile(path);
+  }
+
+  /**
+   * @returns what is to be deleted, in this order: the file goes before its map, for without a map it would
+   *   count as whole. Most files are whole, and to look for a map that is not there costs as much as an unlink.
+   */
+  forgetClean(ino: Ino): string[] {
     const { layout, index } = this.#options;
     const known = index.get(ino);
     index.delete(ino);
-    removeFile(layout.cache(ino));
-    // Most files are whole, and to look for a map that is not there costs as much as an unlink.
-    if (known?.partial !== false) removeFile(layout.presence(ino));
+    return known?.partial === false ? [layout.cache(ino)] : [layout.cache(ino), layout.presence(ino)];
   }
 
   /** Clean and open becomes staged: nothing that is durable may be changed before it is so by itself. */

@@ -71,6 +71,6 @@ export interface ContentCache {
   peek(ino: Ino): OpenContent | undefined;
   /** Ends one open. After the last one a staged file is sealed within the flush interval. */
   close(content: OpenContent, intent: 'read' | 'write' | 'truncate'): void;
-  /** The inode is gone: deletes whatever is here of it. Must not be open. */
-  discard(ino: Ino): void;
+  /** The inode is gone: deletes whatever is here of it; large files later, by when the promise resolves. Must not be open. */
+  discard(ino: Ino): Promise<void> | undefined;
 }

@@ -22,7 +22,7 @@ describe('what is written and closed', () => {
       expect(fs.existsSync(rig.staging(7))).toBe(false);
       expect(fs.existsSync(rig.cached(7))).toBe(true);
       expect(Buffer.compare(await rig.read(7), bytes)).toBe(0);
-      rig.evict(7);
+      await rig.evict(7);
       expect(fs.existsSync(rig.cached(7))).toBe(false);
       expect(Buffer.compare(await rig.read(7), bytes)).toBe(0);
     },
@@ -45,7 +45,7 @@ describe('what is written and closed', () => {
     const first = await rig.sealed(10, pattern(50_000));
     const second = await rig.sealed(11, pattern(50_000));
     expect(hashesOf(first)).toEqual(hashesOf(second));
-    rig.evict(10);
+    await rig.evict(10);
     expect(Buffer.compare(await rig.read(11), pattern(50_000))).toBe(0);
   });
 
@@ -57,7 +57,7 @@ describe('what is written and closed', () => {
     rig.cache.close(content, 'write');
     await rig.cache.flushAll();
     expect(hashesOf(rig.inodes.get(12))).toHaveLength(2);
-    rig.evict(12);
+    await rig.evict(12);
     const open = await rig.cache.open(rig.inodes.get(12), 'read');
     expect(open.stat().size).toBe(size);
     expect(open.seek(0, 3)).toBe(0);
@@ -79,7 +79,7 @@ describe('what is written and closed', () => {
     bytes.write('changed', 5 * BLOCK_BYTES + 10);
     const blocks = await countObjects(rig);
     expect(blocks).toBe(11);
-    rig.evict(13);
+    await rig.evict(13);
     expect(Buffer.compare(await rig.read(13), bytes)).toBe(0);
   });
 
@@ -102,10 +102,10 @@ describe('what is written and closed', () => {
     expect(rig.cache.stats()).toMatchObject({ live: 0, stagedBytes: 0 });
   });
 
-  test('leaves nothing behind when it is discarded before its seal', () => {
+  test('leaves nothing behind when it is discarded before its seal', async () => {
     const content = rig.create(16);
     rig.cache.close(content, 'write');
-    rig.cache.discard(16 as Ino);
+    await rig.cache.discard(16 as Ino);
     expect(fs.existsSync(rig.staging(16))).toBe(false);
     expect(rig.cache.peek(16 as Ino)).toBeUndefined();
   });
@@ -156,7 +156,7 @@ describe('an evicted file', () => {
   const bytes = pattern(6 * BLOCK_BYTES + 1000);
   beforeEach(async () => {
     await rig.sealed(30, bytes);
-    rig.evict(30);
+    await rig.evict(30);
   });
 
   test('is fetched block by block as it is read, and is whole in the end', async () => {
@@ -203,7 +203,7 @@ describe('an evicted file', () => {
     await rig.cache.flushAll();
     expect(fs.statSync(rig.cached(30)).blocks * 512).toBeLessThan(2 * BLOCK_BYTES);
     expect(Buffer.compare(await rig.read(30), changed)).toBe(0);
-    rig.evict(30);
+    await rig.evict(30);
     expect(Buffer.compare(await rig.read(30), changed)).toBe(0);
   });
 
@@ -224,7 +224,7 @@ describe('an evicted file', () => {
     release();
     await rig.cache.flushAll();
     rig.cache.close(reader, 'read');
-    rig.evict(30);
+    await rig.evict(30);
     const changed = Buffer.from(bytes);
     changed.write('changed', 0);
     expect(Buffer.compare(await rig.read(30), changed)).toBe(0);
@@ -243,7 +243,7 @@ describe('an evicted file', () => {
     await rig.cache.flushAll();
     const changed = Buffer.from(bytes);
     changed.write('xyz', BLOCK_BYTES);
-    rig.evict(30);
+    await rig.evict(30);
     expect(Buffer.compare(await rig.read(30), changed)).toBe(0);
   });
 
@@ -255,7 +255,7 @@ describe('an evicted file', () => {
       await content.truncate(8 * BLOCK_BYTES);
       rig.cache.close(content, 'write');
       await rig.cache.flushAll();
-      rig.evict(30);
+      await rig.evict(30);
       const expected = Buffer.alloc(8 * BLOCK_BYTES);
       bytes.copy(expected, 0, 0, Math.min(size, bytes.length));
       expect(Buffer.compare(await rig.read(30), expected)).toBe(0);
@@ -268,7 +268,7 @@ describe('an evicted file', () => {
     await content.fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
     rig.cache.close(content, 'write');
     await rig.cache.flushAll();
-    rig.evict(30);
+    await rig.evict(30);
     const expected = Buffer.from(bytes).fill(0, offset, offset + length);
     expect(Buffer.compare(await rig.read(30), expected)).toBe(0);
   });
@@ -313,7 +313,7 @@ describe('the node’s bookkeeping', () => {
       [1, true, false],
       [2, true, false],
     ]);
-    rig.evict(63);
+    await rig.evict(63);
     const open = await rig.cache.open(inode, 'read');
     await open.ensure(2 * BLOCK_BYTES, 1);
     rig.cache.close(open, 'read');

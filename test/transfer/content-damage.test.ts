@@ -26,7 +26,7 @@ describe('damage', () => {
   test('a block that was altered in the store is CORRUPT, and the log names file, offset and block', async () => {
     const inode = await rig.sealed(1, pattern(3 * BLOCK_BYTES));
     const [, hash] = hashesOf(inode);
-    rig.evict(1);
+    await rig.evict(1);
     alter(rig.objectPath(hash), 1234);
     const content = await rig.cache.open(inode, 'read');
     await content.ensure(0, 1);
@@ -37,7 +37,7 @@ describe('damage', () => {
 
   test('a single block that was altered fails the open', async () => {
     const inode = await rig.sealed(2, pattern(4000));
-    rig.evict(2);
+    await rig.evict(2);
     alter(rig.objectPath(hashesOf(inode)[0]), 5);
     await expect(rig.cache.open(inode, 'read')).rejects.toMatchObject({ code: 'CORRUPT' });
     expect(rig.cache.stats().live).toBe(0);
@@ -51,7 +51,7 @@ describe('damage', () => {
 
   test('a missing block is EIO, and can be overwritten', async () => {
     const inode = await rig.sealed(4, pattern(2 * BLOCK_BYTES));
-    rig.evict(4);
+    await rig.evict(4);
     fs.unlinkSync(rig.objectPath(hashesOf(inode)[1]));
     const content = await rig.cache.open(inode, 'write');
     await expect(content.ensure(BLOCK_BYTES, 1)).rejects.toMatchObject({ code: 'EIO' });
@@ -61,7 +61,7 @@ describe('damage', () => {
     fs.writeSync(content.fd, fresh, 0, BLOCK_BYTES, BLOCK_BYTES);
     rig.cache.close(content, 'write');
     await rig.cache.flushAll();
-    rig.evict(4);
+    await rig.evict(4);
     expect(Buffer.compare((await rig.read(4)).subarray(BLOCK_BYTES), fresh)).toBe(0);
   });
 
@@ -201,7 +201,7 @@ describe('failing seals', () => {
     rig.cache.close(reader, 'read');
     await rig.cache.flushAll();
     expect(rig.inodes.get(14).version).toBe(2);
-    rig.evict(14);
+    await rig.evict(14);
     expect((await rig.read(14)).toString()).toBe('later');
   });
 });
@@ -224,10 +224,10 @@ describe('a full disk', () => {
       expect(small.inodes.get(1).version).toBe(0);
       fs.unlinkSync(ballast);
       await small.cache.flushAll();
-      small.evict(1);
+      await small.evict(1);
       expect(Buffer.compare((await small.read(1)).subarray(100_000), bytes)).toBe(0);
       // A fetch into a full disk.
-      small.evict(1);
+      await small.evict(1);
       expect(() => fs.writeFileSync(ballast, Buffer.alloc(16_000_000))).toThrow('ENOSPC');
       await expect(small.read(1)).rejects.toMatchObject({ code: 'ENOSPC' });
       expect(small.cache.peek(1 as Ino)).toBeUndefined();
@@ -256,7 +256,7 @@ describe('a full disk', () => {
       execFileSync('mount', ['-o', 'remount,size=128m', mountPoint]);
       await small.cache.flushAll();
       expect(small.inodes.get(1).version).toBe(1);
-      small.evict(1);
+      await small.evict(1);
       expect(Buffer.compare(await small.read(1), bytes)).toBe(0);
     } finally {
       await small.end();

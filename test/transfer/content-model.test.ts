@@ -126,7 +126,7 @@ class Run {
         break;
       case 'evict':
         await this.#rig.cache.flushAll();
-        if (this.#rig.cache.peek((todo.file + 1) as Ino) === undefined) this.#rig.evict(todo.file + 1);
+        if (this.#rig.cache.peek((todo.file + 1) as Ino) === undefined) await this.#rig.evict(todo.file + 1);
         break;
       case 'restart':
         this.#letGo(() => true);
@@ -140,7 +140,7 @@ class Run {
     for (let each = 0; each < FILES; each++) await this.#check(each, 0, SIZE_MAX * 2);
     await this.#rig.cache.flushAll();
     for (let each = 0; each < FILES; each++) {
-      this.#rig.evict(each + 1);
+      await this.#rig.evict(each + 1);
       expect(Buffer.compare(await this.#rig.read(each + 1), this.#model(each).bytes)).toBe(0);
     }
   }

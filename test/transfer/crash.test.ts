@@ -79,7 +79,7 @@ async function recoverAndCheck(base: string, facts: Facts): Promise<string[]> {
   await cache.start();
   for (const { ino, stat } of cache.recover()) {
     const inode = facts.inodes.get(ino);
-    if (inode === undefined) cache.discard(ino);
+    if (inode === undefined) await cache.discard(ino);
     else cache.resume({ ...inode, size: stat.size });
   }
   await cache.flushAll();
@@ -89,7 +89,7 @@ async function recoverAndCheck(base: string, facts: Facts): Promise<string[]> {
     for (const evicted of [false, true]) {
       const inode = facts.inodes.get(ino);
       if (inode === undefined) throw new Error(`no inode ${ino}`);
-      if (evicted) cache.discard(inode.ino);
+      if (evicted) await cache.discard(inode.ino);
       const content = await cache.open(inode, 'read');
       await content.ensure(0, expected.size);
       const bytes = Buffer.alloc(content.stat().size);

@@ -35,7 +35,7 @@ describe('garbage', () => {
     const deleted = await collectGarbage({ blocks, manifests: manifests(), clock: afterGrace, delete: true });
     expect(deleted).toMatchObject({ garbageObjects: 1, deletedObjects: 1, deletedBytes: 5000 });
     expect(fs.existsSync(rig.objectPath(hashesOf(old)[0]))).toBe(false);
-    rig.evict(1);
+    await rig.evict(1);
     expect(kept.manifest.kind).toBe('object');
     expect(Buffer.compare(await rig.read(1), pattern(10 * BLOCK_BYTES))).toBe(0);
     rig.inodes.records.delete(1);
@@ -47,7 +47,7 @@ describe('garbage', () => {
     const bytes = pattern(5000, 3);
     const inode = await rig.sealed(3, bytes);
     rig.inodes.records.delete(3);
-    rig.cache.discard(3 as Ino);
+    await rig.cache.discard(3 as Ino);
     const blocks = rig.blocks;
     // The inodes have been read; now the same content is sealed again, and finds its block there.
     async function* whileSealing(): AsyncIterable<ManifestRef> {
@@ -62,7 +62,7 @@ describe('garbage', () => {
     });
     expect(report).toMatchObject({ deletedObjects: 0, heldObjects: 1 });
     expect(hashesOf(rig.inodes.get(4))).toEqual(hashesOf(inode));
-    rig.evict(4);
+    await rig.evict(4);
     expect(Buffer.compare(await rig.read(4), bytes)).toBe(0);
   });
 

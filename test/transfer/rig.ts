@@ -78,7 +78,7 @@ export class Rig {
     await this.cache.start();
     for (const { ino, stat } of this.cache.recover()) {
       const record = this.inodes.records.get(ino);
-      if (record === undefined) this.cache.discard(ino);
+      if (record === undefined) await this.cache.discard(ino);
       else this.cache.resume({ ...record, size: stat.size });
     }
   }
@@ -144,8 +144,8 @@ export class Rig {
   }
 
   /** Removes what the node has of a clean file, as eviction does. */
-  evict(ino: number): void {
-    this.cache.discard(ino as Ino);
+  async evict(ino: number): Promise<void> {
+    await this.cache.discard(ino as Ino);
   }
 
   #file(kind: string, ino: number): string {
