@@ -45,18 +45,18 @@ function applySetAcl(view: NamespaceView, inode: InodeRecord, command: SetxattrC
   if (isSymlink(inode)) throw new GfsError('EOPNOTSUPP', 'symlinks have no ACL');
   const acl = decodeAcl(command.value);
   if (acl === undefined) return removeAcl(view, inode, name, timeNs);
-  const changes = new ChangeSet();
+  const value = encodeAcl(acl);
+  const before = view.xattr(inode.ino, name);
+  const same = before !== undefined && sameBytes(before, value);
   if (name === ACL_DEFAULT) {
     if (!isDirectory(inode)) throw new GfsError('EACCES', 'only directories have a default ACL');
-    const value = encodeAcl(acl);
-    const before = view.xattr(inode.ino, name);
-    if (before !== undefined && sameBytes(before, value)) return unchanged(inode);
-    return withXattr(changes, inode, name, value, timeNs);
+    return same ? unchanged(inode) : withXattr(new ChangeSet(), inode, name, value, timeNs);
   }
   const { bits, minimal } = modeOfAcl(acl);
   const mode = ((inode.mode & ~0o777) | bits) & (command.killSgid ? ~S_ISGID : ~0);
+  if (mode === inode.mode && (minimal ? before === undefined : same)) return unchanged(inode);
   if (minimal) return withoutXattr(view, { ...inode, mode }, name, timeNs);
-  return withXattr(changes, { ...inode, mode }, name, encodeAcl(acl), timeNs);
+  return withXattr(new ChangeSet(), { ...inode, mode }, name, value, timeNs);
 }
 
 export function applyRemovexattr(view: NamespaceView, command: RemovexattrCommand): Applied {

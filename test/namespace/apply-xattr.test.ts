@@ -135,6 +135,22 @@ describe('POSIX ACLs', () => {
     expect(permissions(file)).toBe(0o4710);
   });
 
+  test('setting what is there already, or removing what is not, leaves ctime alone, as on ext4', () => {
+    const named = acl([U, 6], [NAMED_USER, 7, 1000], [G, 4], [MASK, 6], [OTHER, 0]);
+    set(file, ACL_ACCESS, named);
+    set(dir, ACL_DEFAULT, named);
+    set(file, 'user.a', 'one');
+    const [fileNs, dirNs] = [tree.get(file).ctimeNs, tree.get(dir).ctimeNs];
+    set(file, ACL_ACCESS, named);
+    set(file, 'user.a', 'one');
+    remove(file, ACL_DEFAULT);
+    set(dir, ACL_DEFAULT, named);
+    remove(dir, ACL_ACCESS);
+    expect([tree.get(file).ctimeNs, tree.get(dir).ctimeNs]).toEqual([fileNs, dirNs]);
+    set(file, 'user.a', 'two');
+    expect(tree.get(file).ctimeNs).toBeGreaterThan(fileNs);
+  });
+
   test('setgid is dropped where the kernel asks for it', () => {
     tree.do({ kind: 'setattr', ino: file, mode: 0o2755 });
     tree.do({ ...setting(file, ACL_ACCESS, extended()), killSgid: true });
