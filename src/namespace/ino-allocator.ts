@@ -5,10 +5,9 @@ import type { KvStore } from './kv-store.js';
 
 /**
  * Numbers are handed out below a mark that is kept in the store. The mark is raised long before it is
- * reached: a power cut loses what was committed since the last fsync, 5 s at most (LmdbStore's flush
- * interval), but never the mark above a number that was in use, unless more than 2^19 inodes were made in
- * those 5 s (100,000/s; a create costs about 10 µs of one core). After a crash up to 2^20 of the 2^53
- * numbers are skipped.
+ * reached: a crash loses what was not committed yet, 1 s at most (LmdbStore's GROUP_MS_MAX), but never the
+ * mark above a number that was in use, unless more than 2^19 inodes were made in that second (a create costs
+ * about 10 µs of one core: 100,000/s). After a crash up to 2^20 of the 2^53 numbers are skipped.
  */
 const STEP = 2 ** 20;
 
