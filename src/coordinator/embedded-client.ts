@@ -53,6 +53,32 @@ export class EmbeddedClient implements NamespaceClient {
     return this.#namespace.xattrNames(ino);
   }
 
+  acquire(ino: Ino): InodeRecord {
+    const record = this.#namespace.inode(ino);
+    if (record === undefined) throw new GfsError('ESTALE', `no inode ${ino}`, { context: { ino } });
+    return record;
+  }
+
+  holds(): boolean {
+    return true;
+  }
+
+  attributesLeased(): boolean {
+    return true;
+  }
+
+  entryLeased(): boolean {
+    return true;
+  }
+
+  unused(): void {
+    // The mount reaps by itself: nobody else can have it open.
+  }
+
+  serve(): void {
+    // Nobody else changes anything: there is nothing to tell the host.
+  }
+
   nextIno(): Ino {
     if (this.#inosLeft === 0) {
       const range = this.#namespace.reserveInos(INO_RANGE);

@@ -1,4 +1,5 @@
 /**
- * Who may do what, among all holders: file locks. Pure; imports core.
+ * Who may do what, among all holders: leases on inodes, and file locks. Pure; imports core.
  */
+export type * from './lease-mode.js';
 export * from './lock-table.js';

@@ -6,6 +6,7 @@ import { ACL_ACCESS, aclAfterChmod, decodeAcl, encodeAcl } from './posix-acl.js'
 import {
   type InodeRecord,
   InodeFlag,
+  NO_SOURCES,
   PERMISSION_BITS,
   S_IFMT,
   S_ISGID,
@@ -78,7 +79,7 @@ export function flagsWithout(view: NamespaceView, inode: InodeRecord, name: stri
 }
 
 /**
- * Publishes content. Times stay: the writes that made the content set them.
+ * Publishes content, and with it the times of the writes that made it, where they are not known already.
  * @throws GfsError ENOENT when the inode is no more; ESTALE when somebody committed since `baseVersion`
  */
 export function applyCommit(view: NamespaceView, command: CommitCommand): Applied {
@@ -95,6 +96,10 @@ export function applyCommit(view: NamespaceView, command: CommitCommand): Applie
   next.manifest = manifest;
   next.size = size;
   next.allocatedBytes = allocatedBytes;
+  next.sources = command.sources ?? NO_SOURCES;
+  if (command.atimeNs !== undefined) next.atimeNs = command.atimeNs;
+  if (command.mtimeNs !== undefined) next.mtimeNs = command.mtimeNs;
+  if (command.ctimeNs !== undefined) next.ctimeNs = command.ctimeNs;
   return changes.applied(changes.put(next));
 }
 

@@ -5,6 +5,7 @@ import {
   type InodeRecord,
   type ManifestBlock,
   type ManifestRef,
+  NO_SOURCES,
   S_IFDIR,
   S_IFLNK,
   S_IFMT,
@@ -23,6 +24,12 @@ const DENTRY_BYTES = 10;
 
 const MANIFEST_INLINE = 0;
 const MANIFEST_OBJECT = 1;
+/** OR-ed to the kind: the names of the sources come before the manifest. */
+const WITH_SOURCES = 0x80;
+
+/** Records of the same sources share one array. Bounded by the combinations of sites that are in use. */
+const knownSources = new Map<string, readonly string[]>();
+const KNOWN_SOURCES_MAX = 4096;
 
 /**
  * Records are encoded into slices of a shared chunk: a buffer of its own costs more than the encoding.
@@ -49,7 +56,8 @@ export function encodeInode(inode: InodeRecord): Uint8Array {
   const at = reserve(length);
   const view = chunk;
   view.setUint8(at, RECORD_SCHEMA);
-  view.setUint8(at + 1, inode.manifest.kind === 'object' ? MANIFEST_OBJECT : MANIFEST_INLINE);
+  const kind = inode.manifest.kind === 'object' ? MANIFEST_OBJECT : MANIFEST_INLINE;
+  view.setUint8(at + 1, inode.sources.length > 0 ? kind | WITH_SOURCES : kind);
   view.setUint16(at + 2, inode.mode, true);
   view.setUint32(at + 4, inode.flags, true);
   view.setUint32(at + 8, inode.uid, true);
@@ -69,7 +77,7 @@ export function encodeInode(inode: InodeRecord): Uint8Array {
       break;
     case S_IFREG:
       view.setFloat64(at + HEAD_BYTES, inode.version, true);
-      encodeManifest(view, at + REGULAR_BYTES, inode.manifest);
+      encodeManifest(view, encodeSources(view, at + REGULAR_BYTES, inode.sources), inode.manifest);
       break;
     case S_IFLNK:
       Buffer.from(view.buffer).write(inode.target, at + HEAD_BYTES, 'latin1');
@@ -86,6 +94,7 @@ function inodeBytes(inode: InodeRecord): number {
     case S_IFREG:
       return (
         REGULAR_BYTES +
+        sourcesBytes(inode.sources) +
         (inode.manifest.kind === 'object' ? HASH_BYTES : inode.manifest.blocks.length * BLOCK_ENTRY_BYTES)
       );
     case S_IFLNK:
@@ -93,6 +102,43 @@ function inodeBytes(inode: InodeRecord): number {
     default:
       return HEAD_BYTES;
   }
+}
+
+/** Count (1), then for each its length (1) and its name's bytes; nothing for none. */
+function sourcesBytes(sources: readonly string[]): number {
+  return sources.length === 0 ? 0 : sources.reduce((sum, name) => sum + 1 + name.length, 1);
+}
+
+/** @returns where the manifest begins */
+function encodeSources(view: DataView, start: number, sources: readonly string[]): number {
+  if (sources.length === 0) return start;
+  const bytes = Buffer.from(view.buffer);
+  let at = start;
+  view.setUint8(at++, sources.length);
+  for (const name of sources) {
+    view.setUint8(at++, name.length);
+    at += bytes.write(name, at, 'latin1');
+  }
+  return at;
+}
+
+function decodeSources(ino: Ino, view: DataView): { sources: readonly string[]; end: number } {
+  if ((view.getUint8(1) & WITH_SOURCES) === 0) return { sources: NO_SOURCES, end: REGULAR_BYTES };
+  const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+  const names: string[] = [];
+  let at = REGULAR_BYTES;
+  for (let left = bytes[at++] ?? 0; left > 0; left--) {
+    const length = bytes[at++] ?? 0;
+    if (at + length > bytes.length) throw corrupt('inode', { ino });
+    names.push(bytes.toString('latin1', at, at + length));
+    at += length;
+  }
+  const key = names.join(' ');
+  const known = knownSources.get(key);
+  if (known !== undefined) return { sources: known, end: at };
+  if (knownSources.size >= KNOWN_SOURCES_MAX) knownSources.clear();
+  knownSources.set(key, names);
+  return { sources: names, end: at };
 }
 
 function encodeManifest(view: DataView, start: number, manifest: ManifestRef): void {
@@ -120,6 +166,7 @@ export function decodeInode(ino: Ino, bytes: Uint8Array): InodeRecord {
   if (directory ? bytes.length !== DIRECTORY_BYTES : regular && bytes.length < REGULAR_BYTES) {
     throw corrupt('inode', { ino });
   }
+  const { sources, end } = regular ? decodeSources(ino, view) : { sources: NO_SOURCES, end: 0 };
   return {
     ino,
     mode,
@@ -135,25 +182,26 @@ export function decodeInode(ino: Ino, bytes: Uint8Array): InodeRecord {
     btimeNs: view.getBigInt64(64, true) as TimeNs,
     flags: view.getUint32(4, true),
     version: regular ? integer(view.getFloat64(HEAD_BYTES, true), ino) : 0,
-    manifest: regular ? decodeManifest(ino, view) : EMPTY_MANIFEST,
+    manifest: regular ? decodeManifest(ino, view, end) : EMPTY_MANIFEST,
+    sources,
     target: type === S_IFLNK ? bufferOf(bytes).toString('latin1', HEAD_BYTES) : '',
     parent: directory ? integer(view.getFloat64(HEAD_BYTES, true), ino) : 0,
     entries: directory ? integer(view.getFloat64(HEAD_BYTES + 8, true), ino) : 0,
   };
 }
 
-function decodeManifest(ino: Ino, view: DataView): ManifestRef {
-  const length = view.byteLength - REGULAR_BYTES;
-  if (length === 0 && view.getUint8(1) === MANIFEST_INLINE) return EMPTY_MANIFEST;
+function decodeManifest(ino: Ino, view: DataView, start: number): ManifestRef {
+  const length = view.byteLength - start;
+  const kind = view.getUint8(1) & ~WITH_SOURCES;
+  if (length === 0 && kind === MANIFEST_INLINE) return EMPTY_MANIFEST;
   const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
-  if (view.getUint8(1) === MANIFEST_OBJECT) {
+  if (kind === MANIFEST_OBJECT) {
     if (length !== HASH_BYTES) throw corrupt('inode', { ino });
-    return { kind: 'object', hash: bytes.toString('hex', REGULAR_BYTES) as BlockHash };
+    return { kind: 'object', hash: bytes.toString('hex', start) as BlockHash };
   }
-  if (view.getUint8(1) !== MANIFEST_INLINE || length % BLOCK_ENTRY_BYTES !== 0)
-    throw corrupt('inode', { ino });
+  if (kind !== MANIFEST_INLINE || length % BLOCK_ENTRY_BYTES !== 0) throw corrupt('inode', { ino });
   const blocks: ManifestBlock[] = [];
-  for (let at = REGULAR_BYTES; at < bytes.length; at += BLOCK_ENTRY_BYTES) {
+  for (let at = start; at < bytes.length; at += BLOCK_ENTRY_BYTES) {
     const hash = bytes.toString('hex', at + 4, at + BLOCK_ENTRY_BYTES) as BlockHash;
     blocks.push({ index: view.getUint32(at, true), hash });
   }

@@ -104,7 +104,10 @@ export interface RemovexattrCommand {
   readonly name: string;
   readonly timeNs: TimeNs;
 }
-/** Publishes sealed content as the next version. `baseVersion` must be the current one, else ESTALE. */
+/**
+ * Publishes sealed content as the next version. `baseVersion` must be the current one, else ESTALE.
+ * Times that are given are those of the writes that made the content; what is undefined stays.
+ */
 export interface CommitCommand {
   readonly kind: 'commit';
   readonly ino: Ino;
@@ -112,6 +115,11 @@ export interface CommitCommand {
   readonly manifest: ManifestRef;
   readonly size: number;
   readonly allocatedBytes: number;
+  /** As `InodeRecord.sources`; undefined where there is one site only. */
+  readonly sources?: readonly string[];
+  readonly atimeNs?: TimeNs;
+  readonly mtimeNs?: TimeNs;
+  readonly ctimeNs?: TimeNs;
 }
 /** Deletes an orphan: its last user is gone. Nothing happens when the inode has a name again. */
 export interface ReapCommand {

@@ -46,6 +46,9 @@ export type ManifestRef =
 
 export const EMPTY_MANIFEST: ManifestRef = { kind: 'inline', blocks: [] };
 
+/** The `sources` of a record where there is one site only. */
+export const NO_SOURCES: readonly string[] = [];
+
 /** `inode/<ino>`. */
 export interface InodeRecord {
   readonly ino: Ino;
@@ -70,6 +73,11 @@ export interface InodeRecord {
   /** Content version: 0 before the first commit, then counting up. */
   readonly version: number;
   readonly manifest: ManifestRef;
+  /**
+   * Names of the sites whose stores hold the version's blocks: each block is at one of them at least.
+   * Empty where there is one site only (embedded).
+   */
+  readonly sources: readonly string[];
   /** Symlinks: the target's bytes, one per character; else ''. */
   readonly target: string;
   /** Directories: the parent (the root's is itself), for `..` and for the loop check of rename; else 0. */
@@ -101,6 +109,7 @@ export function copyOf(inode: InodeRecord): MutableInode {
     flags: inode.flags,
     version: inode.version,
     manifest: inode.manifest,
+    sources: inode.sources,
     target: inode.target,
     parent: inode.parent,
     entries: inode.entries,

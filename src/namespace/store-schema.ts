@@ -2,7 +2,7 @@ import { GfsError, ROOT_INO, type TimeNs } from '../core/index.js';
 import { encodeCounter, encodeInode } from './codec.js';
 import type { Keys } from './keys.js';
 import type { KvStore } from './kv-store.js';
-import { EMPTY_MANIFEST, type InodeRecord, S_IFDIR } from './records.js';
+import { EMPTY_MANIFEST, type InodeRecord, NO_SOURCES, S_IFDIR } from './records.js';
 
 /** Version of the keys and records of a whole store; raised only by an explicit upgrade. */
 export const STORE_SCHEMA = 1;
@@ -65,6 +65,7 @@ export function rootDirectory({ uid, gid, timeNs }: Pick<NewStore, 'uid' | 'gid'
     flags: 0,
     version: 0,
     manifest: EMPTY_MANIFEST,
+    sources: NO_SOURCES,
     target: '',
     parent: ROOT_INO,
     entries: 0,

@@ -5,3 +5,4 @@
 export * from './directory-store.js';
 export * from './memory-store.js';
 export type * from './object-store.js';
+export * from './site-spec.js';
