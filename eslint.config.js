@@ -22,6 +22,7 @@ const folders = [...Object.keys(mayImport), 'cli'];
 const vendorAdapters = {
   lmdb: 'src/coordinator/lmdb-store.ts',
   winston: 'src/cli/winston-logger.ts',
+  yaml: 'src/cli/config/yaml-document.ts',
   '@napi-rs/blake-hash': 'src/transfer/block-codec.ts',
   '@toondepauw/node-zstd': 'src/transfer/block-codec.ts',
 };
