@@ -1,0 +1,7 @@
+/**
+ * What mounts and the coordinator say to each other: the messages, their bytes, and the ports of what
+ * carries them. Knows no network; `../grpc` is one carrier, `MemoryNetwork` another.
+ */
+export * from './memory-transport.js';
+export * from './messages.js';
+export type * from './transport.js';
