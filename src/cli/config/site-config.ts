@@ -7,7 +7,7 @@ import {
   SITE_ROLES,
   SITE_STATUSES,
   type SiteSpec,
-} from '../../sites/index.js';
+} from '../../sites/site-spec.js';
 import { problem } from '../problem.js';
 import { parseYaml, yamlError } from './yaml-document.js';
 import { checkYaml } from './yaml-schema.js';

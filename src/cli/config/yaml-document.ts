@@ -1,4 +1,4 @@
-import { isMap, isNode, LineCounter, type Node, parseDocument, type ParsedNode } from 'yaml';
+import { isMap, isNode, LineCounter, type Node, parseDocument, type ParsedNode, stringify } from 'yaml';
 import { GfsError } from '../../core/errors.js';
 
 /** Keys and indices from the document's root to a value. */
@@ -63,6 +63,11 @@ export function parseYaml(text: string, file: string): YamlDocument {
 export function yamlError(problems: readonly YamlProblem[]): GfsError {
   const lines = problems.map(({ file, line, column, text }) => `${file}:${line}:${column}: ${text}`);
   return new GfsError('CONFIG', lines.join('; '), { context: { problems } });
+}
+
+/** A plain value as YAML, ending in a newline; long text stays on its line. */
+export function yamlText(value: unknown): string {
+  return stringify(value, { lineWidth: 0 });
 }
 
 function rangeOf(root: ParsedNode | null, path: YamlPath, at: 'key' | 'value'): [number, number] {
