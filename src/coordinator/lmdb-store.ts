@@ -144,6 +144,11 @@ export class LmdbStore implements KvStore {
     return this.#filling.size > BACKLOG_WRITES_MAX ? this.#committing?.done : undefined;
   }
 
+  pendingCommit(key: KvKey): Promise<void> | undefined {
+    if (this.#filling.has(key)) return this.#filling.done;
+    return this.#committing?.has(key) === true ? this.#committing.done : undefined;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     const synced = this.sync();

@@ -31,6 +31,10 @@ export class PendingGroup {
     }
   }
 
+  has(key: KvKey): boolean {
+    return this.#writes.has(key);
+  }
+
   get(key: KvKey): Pending | undefined {
     const value = this.#writes.get(key);
     if (typeof value !== 'function') return value;

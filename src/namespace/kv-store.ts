@@ -52,6 +52,12 @@ export interface KvStore {
   hasRoom?(): boolean;
   /** Optional: while more is pending than the store's bound, a promise to wait for before more is committed. */
   congestion?(): Promise<void> | undefined;
+  /**
+   * Optional: while the last write of this key is handed over but not stored, the promise of its `commit`.
+   * Who shows values to others waits for it, so that nothing is shown that a crash would undo. Absent where
+   * `commit` stores at once.
+   */
+  pendingCommit?(key: KvKey): Promise<void> | undefined;
 }
 
 /** The least key that is greater than every key with this prefix. */

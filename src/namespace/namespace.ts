@@ -19,8 +19,9 @@ import {
   encodeDentry,
   encodeInode,
 } from './codec.js';
-import type { Command, CommandResult, Invalidation, RecordWrite } from './commands.js';
+import type { Applied, Command, CommandResult, RecordWrite } from './commands.js';
 import { ABSENT, DentryCache } from './dentry-cache.js';
+import { inodesAdded, takesSpace } from './command-effects.js';
 import { checkNamespace } from './fsck.js';
 import type { NamespaceCheck } from './fsck-context.js';
 import { findPath } from './find-path.js';
@@ -58,7 +59,7 @@ export interface OpenOptions extends NamespaceOptions {
   readonly clusterId?: string;
 }
 
-export type Executed = CommandResult & { readonly invalidations: readonly Invalidation[] };
+export type Executed = CommandResult & Pick<Applied, 'writes' | 'invalidations'>;
 
 /**
  * The namespace over a KV store: reads from bounded caches, `apply` for every change, writes handed to the
@@ -109,17 +110,30 @@ export class Namespace implements NamespaceView {
   /**
    * Decides a command and makes it visible. It is stored within the store's group interval, and survives
    * a power cut once a later `flush` resolves.
+   * @param alongside further keys to write in the same transaction; asked only when the command writes
    * @throws GfsError as `apply` does; ENOSPC for what needs space when the store has none
    */
-  execute(command: Command): Executed {
+  execute(command: Command, alongside?: (result: CommandResult) => readonly KvWrite[]): Executed {
     if (takesSpace(command) && this.#kv.hasRoom?.() === false) {
       throw new GfsError('ENOSPC', 'the disk of the metadata store is full');
     }
     const { writes, invalidations, result } = apply(this, command);
-    if (writes.length > 0) this.#stage(command, writes);
+    if (writes.length > 0) this.#stage(command, writes, alongside?.(result));
     return result.orphaned === undefined
-      ? { inode: result.inode, invalidations }
-      : { inode: result.inode, orphaned: result.orphaned, invalidations };
+      ? { inode: result.inode, writes, invalidations }
+      : { inode: result.inode, orphaned: result.orphaned, writes, invalidations };
+  }
+
+  /** While an inode as it is now is not stored: what to wait for before somebody else is shown it. */
+  pendingCommit(ino: Ino): Promise<void> | undefined {
+    return this.#kv.pendingCommit === undefined ? undefined : this.#kv.pendingCommit(this.#keys.inode(ino));
+  }
+
+  /** The same of what a name means. (All entries of a directory: its inode changes with each of them.) */
+  pendingEntryCommit(parent: Ino, name: Name): Promise<void> | undefined {
+    return this.#kv.pendingCommit === undefined
+      ? undefined
+      : this.#kv.pendingCommit(this.#keys.dentry(parent, name));
   }
 
   inode(ino: Ino): InodeRecord | undefined {
@@ -272,8 +286,8 @@ export class Namespace implements NamespaceView {
     return inode !== undefined && (inode.flags & InodeFlag.hasXattr) !== 0;
   }
 
-  #stage(command: Command, writes: readonly RecordWrite[]): void {
-    const staged: KvWrite[] = [];
+  #stage(command: Command, writes: readonly RecordWrite[], alongside: readonly KvWrite[] = []): void {
+    const staged: KvWrite[] = [...alongside];
     for (const write of writes) staged.push(this.#stageOne(write));
     const change = inodesAdded(command);
     if (change !== 0) {
@@ -336,50 +350,5 @@ export class Namespace implements NamespaceView {
     const bytes = this.#kv.get(key);
     if (bytes === undefined) throw new GfsError('CORRUPT', `the store has no ${key}`);
     return decodeCounter(bytes);
-  }
-}
-
-/** Commands that are refused on a full disk; the others free space, or need next to none of the reserve. */
-function takesSpace({ kind }: Command): boolean {
-  switch (kind) {
-    case 'create':
-    case 'mkdir':
-    case 'mknod':
-    case 'symlink':
-    case 'tmpfile':
-    case 'link':
-    case 'setxattr':
-      return true;
-    case 'unlink':
-    case 'rmdir':
-    case 'rename':
-    case 'setattr':
-    case 'removexattr':
-    case 'commit':
-    case 'reap':
-      return false;
-  }
-}
-
-/** How many more inodes there are after a command that wrote something. */
-function inodesAdded({ kind }: Command): number {
-  switch (kind) {
-    case 'create':
-    case 'mkdir':
-    case 'mknod':
-    case 'symlink':
-    case 'tmpfile':
-      return 1;
-    case 'reap':
-      return -1;
-    case 'link':
-    case 'unlink':
-    case 'rmdir':
-    case 'rename':
-    case 'setattr':
-    case 'setxattr':
-    case 'removexattr':
-    case 'commit':
-      return 0;
   }
 }
