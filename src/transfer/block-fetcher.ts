@@ -5,16 +5,17 @@ import { hashBlock } from './block-codec.js';
 import type { BlockStore } from './block-store.js';
 import type { NodeContent } from './node-content.js';
 
-/** Blocks in memory at once: 6 of 4 MiB, twice while one is decompressed, are 48 MiB at most. */
+/** Blocks in memory at once, by default: 6 of 4 MiB, twice while one is decompressed, are 48 MiB at most. */
 const FETCHES_MAX = 6;
 
 /** Brings absent blocks into content files: each one once, however many ask. */
 export class BlockFetcher {
   readonly #blocks: BlockStore;
   readonly #logger: Logger;
-  readonly #permits = new Semaphore(FETCHES_MAX);
+  readonly #permits: Semaphore;
 
-  constructor(blocks: BlockStore, logger: Logger) {
+  constructor(blocks: BlockStore, logger: Logger, fetchesMax = FETCHES_MAX) {
+    this.#permits = new Semaphore(fetchesMax);
     this.#blocks = blocks;
     this.#logger = logger;
   }
@@ -41,7 +42,7 @@ export class BlockFetcher {
     const offset = index * BLOCK_BYTES;
     const length = Math.min(BLOCK_BYTES, content.base.size - offset);
     try {
-      return (await this.#blocks.get(hash, length)).subarray(0, length);
+      return (await this.#blocks.get(hash, length, content.base.sources)).subarray(0, length);
     } catch (thrown) {
       const error = toGfsError(thrown);
       const place = { ino: content.ino, offset, hash };
@@ -57,7 +58,7 @@ export class BlockFetcher {
   async #fetch(content: NodeContent, index: number): Promise<void> {
     const presence = content.presence;
     if (presence === undefined || presence.has(index)) return;
-    content.manifest ??= await this.#blocks.loadManifest(content.base.manifest);
+    content.manifest ??= await this.#blocks.loadManifest(content.base.manifest, content.base.sources);
     const hash = content.manifest.hashOf(index);
     if (hash !== undefined && !(content.recheck && (await isIntact(content, index, hash)))) {
       const bytes = await this.read(content, index, hash);

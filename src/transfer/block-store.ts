@@ -1,5 +1,5 @@
 import { type BlockHash, GfsError, toGfsError } from '../core/index.js';
-import type { ManifestRef } from '../namespace/index.js';
+import { type ManifestRef, NO_SOURCES } from '../namespace/index.js';
 import type { ObjectStore } from '../sites/index.js';
 import { compressWherePays, decodeBlock, hashBlock } from './block-codec.js';
 import { BlockGuard } from './block-guard.js';
@@ -8,6 +8,18 @@ import { INLINE_BLOCKS_MAX, Manifest } from './manifest.js';
 export interface BlockStoreOptions {
   /** 'none' lets a file and its block be one on the disk (hard link); 'zstd' saves space. */
   readonly compression: 'none' | 'zstd';
+  /** False where others use the store too: a file must never be one with a block there. */
+  readonly adopt?: boolean;
+  /** Where there are several sites: this one, and the way to the others. */
+  readonly sites?: SiteStores;
+}
+
+/** The stores of all sites, as a node of one of them sees them. */
+export interface SiteStores {
+  /** The site whose store this is. */
+  readonly name: string;
+  /** Another site's store; undefined when it may not be read now (down, or not known). */
+  storeOf(site: string): Promise<ObjectStore | undefined>;
 }
 
 /** A range of a local file that is to become a block. */
@@ -29,16 +41,22 @@ export const manifestKey = (hash: BlockHash): string => fanOut('manifests', hash
 export class BlockStore {
   readonly store: ObjectStore;
   readonly guard = new BlockGuard();
-  readonly #compression: BlockStoreOptions['compression'];
+  readonly #options: BlockStoreOptions;
 
   constructor(store: ObjectStore, options: BlockStoreOptions) {
     this.store = store;
-    this.#compression = options.compression;
+    this.#options = options;
+  }
+
+  /** The name of its site; undefined where there is one only. */
+  get site(): string | undefined {
+    return this.#options.sites?.name;
   }
 
   /** Whether a block's bytes may be one with a file's: see `ObjectStore.adopt`. */
   get adopts(): boolean {
-    return this.#compression === 'none' && this.store.adopt !== undefined;
+    const { compression, adopt } = this.#options;
+    return adopt !== false && compression === 'none' && this.store.adopt !== undefined;
   }
 
   /** False also for an object that cannot be the block by its length: it is then put anew. */
@@ -48,16 +66,45 @@ export class BlockStore {
   }
 
   /**
+   * From the own site where it is said to be there, else from the sources in their order, and last from
+   * wherever it was not looked for yet (content addressing: the own site may have it by another file).
    * @param plainBytes the block's length; undefined when it is not known
-   * @throws GfsError CORRUPT, ENOENT, EIO, UNAVAILABLE
+   * @param sources as `InodeRecord.sources`
+   * @throws GfsError CORRUPT, ENOENT, EIO, UNAVAILABLE: what the first of the places said
    */
-  async get(hash: BlockHash, plainBytes: number | undefined, signal?: AbortSignal): Promise<Uint8Array> {
-    const object = await this.store.get(blockKey(hash), undefined, signal);
-    return decodeBlock(hash, object.bytes, plainBytes);
+  get(
+    hash: BlockHash,
+    plainBytes: number | undefined,
+    sources: readonly string[] = NO_SOURCES,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
+    return this.#fromSources(sources, async (store) => {
+      const object = await store.get(blockKey(hash), undefined, signal);
+      return decodeBlock(hash, object.bytes, plainBytes);
+    });
+  }
+
+  async #fromSources<T>(sources: readonly string[], read: (store: ObjectStore) => Promise<T>): Promise<T> {
+    const { sites } = this.#options;
+    if (sites === undefined) return read(this.store);
+    const others = sources.filter((source) => source !== sites.name);
+    const places = sources.includes(sites.name) ? [sites.name, ...others] : [...others, sites.name];
+    let failure: GfsError | undefined;
+    for (const place of places) {
+      try {
+        const store = place === sites.name ? this.store : await sites.storeOf(place);
+        if (store !== undefined) return await read(store);
+      } catch (thrown) {
+        const error = toGfsError(thrown);
+        if (error.code === 'CANCELLED') throw error;
+        failure ??= error;
+      }
+    }
+    throw failure ?? new GfsError('UNAVAILABLE', `no site that has it can be read: ${sources.join(', ')}`);
   }
 
   async put(hash: BlockHash, plain: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const body = this.#compression === 'zstd' ? await compressWherePays(plain) : plain;
+    const body = this.#options.compression === 'zstd' ? await compressWherePays(plain) : plain;
     await this.store.put(blockKey(hash), body, signal);
   }
 
@@ -82,11 +129,17 @@ export class BlockStore {
   }
 
   /** @throws GfsError CORRUPT, also when the manifest object is missing */
-  async loadManifest(ref: ManifestRef, signal?: AbortSignal): Promise<Manifest> {
+  async loadManifest(
+    ref: ManifestRef,
+    sources: readonly string[] = NO_SOURCES,
+    signal?: AbortSignal,
+  ): Promise<Manifest> {
     if (ref.kind === 'inline') return Manifest.of(ref.blocks);
     try {
-      const object = await this.store.get(manifestKey(ref.hash), undefined, signal);
-      return Manifest.decode(await decodeBlock(ref.hash, object.bytes, object.totalBytes));
+      return await this.#fromSources(sources, async (store) => {
+        const object = await store.get(manifestKey(ref.hash), undefined, signal);
+        return Manifest.decode(await decodeBlock(ref.hash, object.bytes, object.totalBytes));
+      });
     } catch (thrown) {
       const error = toGfsError(thrown);
       if (error.code !== 'ENOENT') throw error;

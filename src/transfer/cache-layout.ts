@@ -24,6 +24,16 @@ export class CacheLayout {
     return `${this.directory}/staging/${BUCKETS[ino % FAN_OUT]}/${ino}`;
   }
 
+  /** Beside a staged file: see staging-base.ts. */
+  stagingBase(ino: Ino): string {
+    return `${this.staging(ino)}.base`;
+  }
+
+  /** Where content goes that cannot be published any more: somebody else was faster. */
+  get conflicts(): string {
+    return join(this.directory, 'conflicts');
+  }
+
   cache(ino: Ino): string {
     return `${this.directory}/cache/${BUCKETS[ino % FAN_OUT]}/${ino}`;
   }
@@ -45,7 +55,9 @@ export class CacheLayout {
   prepare(): void {
     const temporary = join(this.directory, 'tmp');
     fs.rmSync(temporary, { recursive: true, force: true });
-    fs.mkdirSync(temporary, { recursive: true, mode: 0o700 });
+    for (const directory of [temporary, this.conflicts]) {
+      fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    }
     for (const kind of ['staging', 'cache', 'present']) {
       // They are made in order: the last one is there when all are.
       if (fs.existsSync(join(this.directory, kind, BUCKETS[FAN_OUT - 1] ?? ''))) continue;

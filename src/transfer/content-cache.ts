@@ -1,13 +1,15 @@
 import * as fs from 'node:fs';
 import { errorFields, type Ino, invariant, native, toGfsError } from '../core/index.js';
-import { EMPTY_MANIFEST, type ManifestRef } from '../namespace/index.js';
+import { EMPTY_MANIFEST, type ManifestRef, NO_SOURCES } from '../namespace/index.js';
 import { describeBlocks } from './block-states.js';
 import { BlockFetcher } from './block-fetcher.js';
 import { BlockHasher } from './block-hasher.js';
 import { CacheIndex, fingerprintOf } from './cache-index.js';
 import { takeCleanMarker, writeCleanMarker } from './clean-marker.js';
 import { CacheLayout, removeFile, removeFiles } from './cache-layout.js';
-import type { ContentCache, ContentInode, OpenContent } from './content.js';
+import { countConflicts, putAside } from './conflicts.js';
+import type { CommitOutcome, ContentCache, ContentInode, OpenContent } from './content.js';
+import { refreshContent } from './content-refresh.js';
 import { ContentOpener } from './content-opener.js';
 import { DiskRoom } from './disk-room.js';
 import { deleteUnindexed } from './leftovers.js';
@@ -20,8 +22,10 @@ import type {
   NodeContentCacheOptions,
   RecoveredContent,
 } from './node-cache-options.js';
+import { LOCAL_PARALLELISM } from './node-cache-options.js';
 import { FileSealer } from './seal-file.js';
 import { Sealer } from './sealer.js';
+import { readStagingBase, removeStagingBase, writeStagingBase } from './staging-base.js';
 
 const GIB = 1024 ** 3;
 /** The documented flush interval is 5 s: 2 s of quiet, and time for a batch before it and its own. */
@@ -58,23 +62,31 @@ export class NodeContentCache implements ContentCache {
     this.#index = new CacheIndex(options.index, clock, (thrown) =>
       logger.warn('the index of the content cache could not be written', errorFields(thrown)),
     );
-    const fetcher = new BlockFetcher(blocks, logger);
+    const parallel = options.parallel ?? LOCAL_PARALLELISM;
+    const fetcher = new BlockFetcher(blocks, logger, parallel.fetches);
     this.#opener = new ContentOpener({ layout: this.#layout, index: this.#index, blocks, fetcher, logger });
     this.#evictor = new Evictor(this.#index, cacheBytes, (ino) => this.#evict(ino));
     this.#host = {
       layout: this.#layout,
       fetcher,
       roomToWrite: () => this.#roomToWrite(),
+      stage: (content) => this.#stage(content),
       settle: (content) => this.#settle(content),
     };
     this.#sealer = new Sealer({
-      files: new FileSealer(blocks, this.#hasher),
+      files: new FileSealer(blocks, this.#hasher, {
+        kernelWrites: options.shared === undefined,
+        blocksAtOnce: parallel.blocks,
+      }),
       blocks,
       commit,
+      filesAtOnce: parallel.files,
+      shared: options.shared,
       clock,
       logger,
       sealDelayMs: options.sealDelayMs ?? SEAL_DELAY_MS,
       sealed: (content, outcome) => this.#sealed(content, outcome),
+      committedBeneath: (content) => this.#committedBeneath(content),
       hasRoom: (bytes) => this.#hasRoom(bytes),
       batchEnded: () => this.#batchEnded(),
     });
@@ -102,6 +114,7 @@ export class NodeContentCache implements ContentCache {
     return [...this.#recovered].map((ino) => ({
       ino,
       stat: contentStatOf(fs.statSync(this.#layout.staging(ino), { bigint: true })),
+      baseVersion: readStagingBase(this.#layout, ino),
     }));
   }
 
@@ -111,6 +124,8 @@ export class NodeContentCache implements ContentCache {
     // Always committed: whether its size or allocation was ever published is not known.
     const content = this.#enter({ ...inode, allocatedBytes: undefined });
     content.moved(true);
+    const { shared } = this.#options;
+    content.suspect = shared !== undefined && readStagingBase(this.#layout, inode.ino) !== inode.version;
     this.#opener.loadPresence(content);
     this.#account(content);
     this.#sealer.enqueue(content);
@@ -151,6 +166,32 @@ export class NodeContentCache implements ContentCache {
     if (intent === 'read') content.readers++;
     else content.writers++;
     return content;
+  }
+
+  /**
+   * Seals and commits one inode's content now, also while it is open; see Sealer.checkpoint. Shared only.
+   * @throws GfsError when it could not be stored or committed; it stays staged
+   */
+  async checkpoint(ino: Ino, keepWrite: boolean): Promise<void> {
+    const content = this.#live.get(ino);
+    if (content !== undefined) await this.#sealer.checkpoint(content, keepWrite);
+  }
+
+  /**
+   * Makes open content the version that `inode` has. Nobody may use it meanwhile. Shared only.
+   * @returns where what was staged was put, when it cannot be published any more
+   * @throws GfsError as `open`
+   */
+  async refresh(open: OpenContent, inode: ContentInode): Promise<string | undefined> {
+    const content = open as NodeContent;
+    const aside = content.staged ? this.#putAside(content) : undefined;
+    try {
+      this.#index.delete(content.ino);
+      await refreshContent(content, baseOf(inode), { blocks: this.#options.blocks, layout: this.#layout });
+    } catch (thrown) {
+      throw toGfsError(thrown);
+    }
+    return aside;
   }
 
   peek(ino: Ino): OpenContent | undefined {
@@ -214,6 +255,7 @@ export class NodeContentCache implements ContentCache {
       stagedBytesMax: this.#stagedBytesMax,
       live: this.#live.size,
       queued: this.#sealer.queued,
+      conflicts: countConflicts(this.#layout),
     };
   }
 
@@ -234,15 +276,14 @@ export class NodeContentCache implements ContentCache {
       ino: content.ino,
     });
     if (!content.isOpen) this.#settle(content);
-    else if (intent !== 'read' && content.writers === 0) {
+    else if (intent !== 'read' && content.writers === 0 && content.staged) {
       this.#account(content);
       this.#sealer.enqueue(content);
     }
   }
 
   #enter(inode: ContentInode): NodeContent {
-    const { version, manifest, size, allocatedBytes } = inode;
-    const content = new NodeContent(inode.ino, this.#host, { version, manifest, size, allocatedBytes });
+    const content = new NodeContent(inode.ino, this.#host, baseOf(inode));
     this.#live.set(inode.ino, content);
     return content;
   }
@@ -258,9 +299,47 @@ export class NodeContentCache implements ContentCache {
       } else await this.#opener.openClean(content);
     }
     if (!write) return;
+    if (this.#options.shared !== undefined) {
+      if (intent === 'truncate') await content.truncate(0);
+      return;
+    }
     if (content.staged) await this.#opener.separate(content, intent === 'truncate');
     else await this.#opener.stage(content, intent === 'truncate');
     if (intent === 'truncate') await content.truncate(0);
+  }
+
+  /** The first change of content that is open; see NodeContentCacheOptions.shared. */
+  #stage(content: NodeContent): Promise<void> {
+    invariant(this.#options.shared !== undefined, 'content is staged when it is opened', {
+      ino: content.ino,
+    });
+    content.staging ??= this.#opener.stage(content, false).finally(() => (content.staging = undefined));
+    return content.staging;
+  }
+
+  /** What was committed is written on already: from now on it is to replace the version that it made. */
+  #committedBeneath({ ino, base }: NodeContent): void {
+    if (this.#options.shared !== undefined) writeStagingBase(this.#layout, ino, base.version);
+  }
+
+  /** Staged content that somebody else's version has overtaken: it is kept aside, and clean from now on. */
+  #putAside(content: NodeContent): string {
+    const { ino, version } = content;
+    const partial = content.presence !== undefined;
+    const wallMs = this.#options.clock.wallMs();
+    const path = putAside(this.#layout, { ino, version, partial }, { copy: content.isOpen, wallMs });
+    this.#unaccount(content);
+    content.suspect = false;
+    if (content.isOpen) {
+      fs.renameSync(this.#layout.staging(ino), this.#layout.cache(ino));
+      removeStagingBase(this.#layout, ino);
+      content.moved(false);
+    } else {
+      content.staged = false;
+      this.#forget(content);
+    }
+    this.#options.shared?.keptAside(ino, path);
+    return path;
   }
 
   async #openStaged(content: NodeContent): Promise<void> {
@@ -324,9 +403,15 @@ export class NodeContentCache implements ContentCache {
   }
 
   /** Sealed content becomes clean, in the same turn in which its file moves. */
-  #sealed(content: NodeContent, outcome: 'committed' | 'gone'): void {
+  #sealed(content: NodeContent, outcome: CommitOutcome): void {
     if (content.discarded) return;
+    if (outcome === 'conflict') {
+      this.#putAside(content);
+      return;
+    }
     this.#unaccount(content);
+    content.suspect = false;
+    if (this.#options.shared !== undefined) removeStagingBase(this.#layout, content.ino);
     if (outcome === 'gone') {
       removeFile(this.#layout.staging(content.ino));
       content.discarded = !content.isOpen;
@@ -403,4 +488,12 @@ export class NodeContentCache implements ContentCache {
   }
 }
 
-const NO_BASE: ContentBase = { version: 0, manifest: EMPTY_MANIFEST, size: 0, allocatedBytes: undefined };
+const baseOf = ({ version, manifest, size, allocatedBytes, sources }: ContentInode): ContentBase => ({
+  version,
+  manifest,
+  size,
+  allocatedBytes,
+  sources: sources ?? NO_SOURCES,
+});
+
+const NO_BASE = baseOf({ ino: 0 as Ino, version: 0, manifest: EMPTY_MANIFEST, size: 0 });

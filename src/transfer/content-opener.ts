@@ -18,6 +18,7 @@ import { type CacheLayout, removeFile } from './cache-layout.js';
 import { fdatasync } from './file-calls.js';
 import type { Manifest } from './manifest.js';
 import type { NodeContent } from './node-content.js';
+import { writeStagingBase } from './staging-base.js';
 import { PresenceMap } from './presence.js';
 
 const { O_CREAT, O_EXCL, O_RDWR } = fs.constants;
@@ -132,6 +133,7 @@ export class ContentOpener {
     // A power cut must not leave the seal a file whose old bytes had not reached the disk.
     else if (!truncate && content.base.size > 0) await fdatasync(content.fd);
     index.delete(ino);
+    writeStagingBase(layout, ino, content.base.version);
     fs.renameSync(layout.cache(ino), layout.staging(ino));
     content.moved(true);
   }
@@ -139,6 +141,7 @@ export class ContentOpener {
   /** Staged content for `truncate` of which nothing is open: nothing of the old is needed. */
   stageEmpty(content: NodeContent): void {
     this.dropClean(content.ino);
+    writeStagingBase(this.#options.layout, content.ino, content.base.version);
     content.fd = this.createStaging(content.ino);
     content.moved(true);
   }
@@ -185,7 +188,7 @@ export class ContentOpener {
   }
 
   async #onlyBlock(content: NodeContent): Promise<BlockHash | undefined> {
-    content.manifest ??= await this.#options.blocks.loadManifest(content.base.manifest);
+    content.manifest ??= await this.#options.blocks.loadManifest(content.base.manifest, content.base.sources);
     return content.manifest.hashOf(0);
   }
 
@@ -215,7 +218,7 @@ export class ContentOpener {
    */
   async #reverify(content: NodeContent, links: number): Promise<boolean> {
     const { base } = content;
-    content.manifest = await this.#options.blocks.loadManifest(base.manifest);
+    content.manifest = await this.#options.blocks.loadManifest(base.manifest, base.sources);
     content.unindexed = true;
     if (base.size <= BLOCK_BYTES) {
       const hash = content.manifest.hashOf(0);
@@ -239,7 +242,7 @@ export class ContentOpener {
   async #makeAbsent(content: NodeContent): Promise<void> {
     const { layout, blocks, fetcher } = this.#options;
     const { ino, base } = content;
-    const manifest = (content.manifest = await blocks.loadManifest(base.manifest));
+    const manifest = (content.manifest = await blocks.loadManifest(base.manifest, base.sources));
     const hash = base.size <= BLOCK_BYTES ? manifest.hashOf(0) : undefined;
     const bytes = hash === undefined ? undefined : await fetcher.read(content, 0, hash);
     if (bytes === undefined && manifest.count > 0) {

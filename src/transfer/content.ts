@@ -26,6 +26,8 @@ export interface OpenContent {
   readonly staged: boolean;
   /** Every block is present in the file: the kernel may read (and, when staged, write) it directly. */
   readonly whole: boolean;
+  /** The version that what is not staged belongs to; of staged content the one that it will replace. */
+  readonly version: number;
 
   stat(): ContentStat;
   /** Makes `[offset, offset + length)` present in the file (fetch and verify what is absent, read ahead). */
@@ -44,18 +46,32 @@ export interface OpenContent {
   sync(dataOnly: boolean): Promise<void>;
 }
 
-/** Publishes what was sealed. Resolves 'gone' when the inode is no more: its content is then discarded. */
-export type CommitSealed = (sealed: {
+/** Sealed content, to be published as the version after `baseVersion`. */
+export interface Sealed {
   readonly ino: Ino;
   readonly baseVersion: number;
   readonly manifest: ManifestRef;
   readonly size: number;
   readonly allocatedBytes: number;
-}) => Promise<'committed' | 'gone'>;
+  /** Names of the sites that hold its blocks; empty where there is one site only. */
+  readonly sources: readonly string[];
+  /** Of the staged file, read in the turn in which this is handed over. */
+  readonly atimeNs: TimeNs;
+  readonly mtimeNs: TimeNs;
+  /** The file will be written on: the write lease is kept. */
+  readonly keepWrite: boolean;
+}
+
+/**
+ * What became of sealed content. `gone`: the inode is no more, and its content is then discarded.
+ * `conflict`: somebody else has published a version meanwhile; what is staged is kept aside.
+ */
+export type CommitOutcome = 'committed' | 'gone' | 'conflict';
+export type CommitSealed = (sealed: Sealed) => Promise<CommitOutcome>;
 
 /** What the filesystem knows of an inode that the content needs. */
 export type ContentInode = Pick<InodeRecord, 'ino' | 'size' | 'version' | 'manifest'> &
-  Partial<Pick<InodeRecord, 'allocatedBytes'>>;
+  Partial<Pick<InodeRecord, 'allocatedBytes' | 'sources'>>;
 
 /** The contents of all inodes on this node: staging, content cache, seal, fetch. */
 export interface ContentCache {
@@ -67,6 +83,10 @@ export interface ContentCache {
    * @throws GfsError ENOSPC, EIO, CORRUPT
    */
   open(inode: ContentInode, intent: 'read' | 'write' | 'truncate'): Promise<OpenContent>;
+  /** Seals and commits one inode's content now, also while it is open. Shared only. */
+  checkpoint(ino: Ino, keepWrite: boolean): Promise<void>;
+  /** Makes open content the version that `inode` has; what was staged is put where the result says. Shared only. */
+  refresh(content: OpenContent, inode: ContentInode): Promise<string | undefined>;
   /** The content if it is open or staged at present. */
   peek(ino: Ino): OpenContent | undefined;
   /** Ends one open. After the last one a staged file is sealed within the flush interval. */

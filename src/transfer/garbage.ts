@@ -53,7 +53,7 @@ async function mark({ blocks, manifests, signal }: GarbageOptions): Promise<Hash
       for (const { hash } of ref.blocks) referenced.add(hash);
     } else {
       referenced.add(ref.hash);
-      const manifest = await blocks.loadManifest(ref, signal);
+      const manifest = await blocks.loadManifest(ref, undefined, signal);
       for (const { hash } of manifest.blocks()) referenced.add(hash);
     }
   }

@@ -34,6 +34,8 @@ export interface ContentBase {
   readonly manifest: ManifestRef;
   readonly size: number;
   readonly allocatedBytes: number | undefined;
+  /** As `InodeRecord.sources`. */
+  readonly sources: readonly string[];
 }
 
 /** What a content needs of the cache that it is in. */
@@ -42,6 +44,8 @@ export interface ContentHost {
   readonly fetcher: BlockFetcher;
   /** Waits while more is staged than the bound. */
   roomToWrite(): Promise<void> | undefined;
+  /** Makes clean, open content staged: it is about to be changed. */
+  stage(content: NodeContent): Promise<void>;
   /** Something that the content waited for before it could be put away has ended. */
   settle(content: NodeContent): void;
 }
@@ -74,6 +78,13 @@ export class NodeContent implements OpenContent {
   /** The file changed so that the index must learn of it. */
   unindexed = false;
   discarded = false;
+  /** It is becoming staged. */
+  staging: Promise<void> | undefined;
+  /**
+   * Found after a crash, and the inode has another version than the one it was to replace. It may be that
+   * very version; if it is not, it cannot be published.
+   */
+  suspect = false;
   /** mtime of the file when it was sealed while readers had it open; see FileSealer. */
   sealedMtimeNs: bigint | undefined;
   readonly inFlight = new Map<number, Promise<void>>();
@@ -85,6 +96,10 @@ export class NodeContent implements OpenContent {
     this.ino = ino;
     this.host = host;
     this.base = base;
+  }
+
+  get version(): number {
+    return this.base.version;
   }
 
   get whole(): boolean {
@@ -114,7 +129,7 @@ export class NodeContent implements OpenContent {
   }
 
   ensureForWrite(offset: number, length: number): Promise<void> | undefined {
-    invariant(this.staged, 'only staged content is written', { ino: this.ino });
+    if (!this.staged) return this.#staged(() => this.ensureForWrite(offset, length));
     const room = this.host.roomToWrite();
     if (this.presence === undefined || length <= 0) return room;
     const absent = this.#absentUnder(offset, offset + length);
@@ -123,14 +138,14 @@ export class NodeContent implements OpenContent {
   }
 
   truncate(size: number): Promise<void> | undefined {
-    invariant(this.staged, 'only staged content is truncated', { ino: this.ino });
+    if (!this.staged) return this.#staged(() => this.truncate(size));
     if (this.presence !== undefined) return this.#truncatePartial(size);
     this.#ftruncate(size);
     return undefined;
   }
 
   async fallocate(mode: number, offset: number, length: number): Promise<void> {
-    invariant(this.staged, 'only staged content is allocated', { ino: this.ino });
+    if (!this.staged) await this.host.stage(this);
     const known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
     if ((mode & ~known) !== 0) throw new GfsError('EOPNOTSUPP', `fallocate mode ${mode} is not supported`);
     const zeroes = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) !== 0;
@@ -202,6 +217,12 @@ export class NodeContent implements OpenContent {
 
   fetchEnded(): void {
     if (this.inFlight.size === 0 && !this.isOpen) this.host.settle(this);
+  }
+
+  /** Content that is staged by its first change, not by its open: see NodeContentCacheOptions.shared. */
+  async #staged(change: () => Promise<void> | undefined): Promise<void> {
+    await this.host.stage(this);
+    await change();
   }
 
   async #fetchRange(first: number, last: number): Promise<void> {

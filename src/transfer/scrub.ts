@@ -38,7 +38,7 @@ export async function* scrub(
     if (options.signal?.aborted === true) throw new GfsError('CANCELLED', 'the caller gave up');
     let manifest;
     try {
-      manifest = await blocks.loadManifest(ref, options.signal);
+      manifest = await blocks.loadManifest(ref, undefined, options.signal);
     } catch (thrown) {
       const error = toGfsError(thrown);
       if (ref.kind === 'inline' || error.code !== 'CORRUPT') throw error;
@@ -65,7 +65,7 @@ async function check(
 ): Promise<Finding> {
   if (!deep) return (await blocks.has(hash, plainBytes)) ? 'good' : 'missing';
   try {
-    await blocks.get(hash, plainBytes, signal);
+    await blocks.get(hash, plainBytes, undefined, signal);
     return 'good';
   } catch (thrown) {
     const error = toGfsError(thrown);

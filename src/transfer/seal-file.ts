@@ -8,9 +8,6 @@ import { fdatasync } from './file-calls.js';
 import { Manifest } from './manifest.js';
 import type { NodeContent } from './node-content.js';
 
-/** Blocks of one file that are hashed and stored at once: keeps two workers and the disk busy, 16 MiB. */
-const BLOCKS_AT_ONCE = 4;
-
 /** What a seal made of a staged file. */
 export interface SealedFile {
   readonly manifest: ManifestRef;
@@ -19,8 +16,17 @@ export interface SealedFile {
   /** Something was put into the store, which is to be synced before the commit. */
   readonly stored: boolean;
   readonly linkedTo: BlockHash | undefined;
+  /** Some of its blocks are those of the version before, wherever these are. */
+  readonly kept: boolean;
   /** The file's mtime before it was read, where readers had it open: see FileSealer.seal. */
   readonly readersMtimeNs: bigint | undefined;
+}
+
+export interface FileSealerOptions {
+  /** The kernel may write to the files by itself (passthrough, and mappings of it). */
+  readonly kernelWrites: boolean;
+  /** As `Parallelism.blocks`. */
+  readonly blocksAtOnce: number;
 }
 
 /** Cheaper than an AbortSignal per file: most files are small. */
@@ -43,10 +49,12 @@ interface WholeFile extends Source {
 export class FileSealer {
   readonly #blocks: BlockStore;
   readonly #hasher: BlockHasher;
+  readonly #options: FileSealerOptions;
 
-  constructor(blocks: BlockStore, hasher: BlockHasher) {
+  constructor(blocks: BlockStore, hasher: BlockHasher, options: FileSealerOptions) {
     this.#blocks = blocks;
     this.#hasher = hasher;
+    this.#options = options;
   }
 
   /**
@@ -61,6 +69,7 @@ export class FileSealer {
     // Its own descriptor: a reader may close the content meanwhile.
     const fd = fs.openSync(content.path, 'r');
     try {
+      if (!this.#options.kernelWrites) return await this.#sealOwn(content, fd, run);
       const readers = content.isOpen;
       if (readers) await fdatasync(fd);
       else if (native.hasWriters(fd)) return undefined;
@@ -78,6 +87,14 @@ export class FileSealer {
     }
   }
 
+  /** Nobody but this process writes to the file. */
+  async #sealOwn(content: NodeContent, fd: number, run: Abandonable): Promise<SealedFile> {
+    const stat = fs.fstatSync(fd);
+    const source = { path: content.path, fd, fileBytes: stat.size, linkable: false };
+    const blocks = await this.#sealContent(content, source, run);
+    return { ...blocks, size: stat.size, allocatedBytes: stat.blocks * 512, readersMtimeNs: undefined };
+  }
+
   #sealContent(content: NodeContent, source: WholeFile, run: Abandonable): Promise<Blocks> | Blocks {
     if (source.fileBytes === 0) return NOTHING;
     const single = source.fileBytes <= BLOCK_BYTES && content.presence === undefined;
@@ -92,30 +109,40 @@ export class FileSealer {
     const manifest: ManifestRef = { kind: 'inline', blocks: [{ index: 0, hash }] };
     const base = content.base.manifest;
     const known = base.kind === 'inline' ? base.blocks[0] : undefined;
-    if (known?.hash === hash && known.index === 0) return { manifest, stored: false, linkedTo: undefined };
+    if (known?.hash === hash && known.index === 0) {
+      return { manifest, stored: false, linkedTo: undefined, kept: true };
+    }
     // The scratch bytes of `hashSmall` are not ours any more after the first wait.
     const waiting = this.#blocks.guard.use(hash);
     if (waiting !== undefined) await waiting;
     if (this.#blocks.adopts && source.linkable && native.lseek(fd, 0, SEEK_HOLE) === fileBytes) {
       const range = { ...source, offset: 0, length: fileBytes };
       const how = await this.#blocks.adopt(hash, range);
-      if (how !== undefined) return { manifest, stored: true, linkedTo: how === 'linked' ? hash : undefined };
+      if (how !== undefined) {
+        return { manifest, stored: true, linkedTo: how === 'linked' ? hash : undefined, kept: false };
+      }
     }
-    const stored = await this.#storeCopy(hash, source, 0, fileBytes);
-    return { manifest, stored, linkedTo: undefined };
+    const stored = !(await this.#blocks.has(hash, fileBytes));
+    if (stored) await this.#storeCopy(hash, source, 0, fileBytes);
+    return { manifest, stored, linkedTo: undefined, kept: false };
   }
 
   async #sealBlocks(content: NodeContent, source: Source, run: Abandonable): Promise<Blocks> {
-    const base = (content.manifest ??= await this.#blocks.loadManifest(content.base.manifest));
+    const base = (content.manifest ??= await this.#blocks.loadManifest(
+      content.base.manifest,
+      content.base.sources,
+    ));
     const blocks = absentBlocks(content, base);
     const absent = new Set(blocks.map(({ index }) => index));
     let stored = false;
+    let kept = blocks.length > 0;
     const sealBlock = async (index: number): Promise<void> => {
       const offset = index * BLOCK_BYTES;
       const length = Math.min(BLOCK_BYTES, source.fileBytes - offset);
       const hash = await this.#hasher.hash(source.fd, offset, length);
       blocks.push({ index, hash });
-      if (base.hashOf(index) !== hash && (await this.#store(hash, source, offset, length))) stored = true;
+      if (base.hashOf(index) === hash) kept = true;
+      else if (await this.#store(hash, source, offset, length)) stored = true;
     };
     const running = new Set<Promise<void>>();
     try {
@@ -123,7 +150,7 @@ export class FileSealer {
         throwIfAbandoned(run);
         const one: Promise<void> = sealBlock(index).finally(() => running.delete(one));
         running.add(one);
-        if (running.size >= BLOCKS_AT_ONCE) await Promise.race(running);
+        if (running.size >= this.#options.blocksAtOnce) await Promise.race(running);
       }
       await Promise.all(running);
     } finally {
@@ -132,7 +159,7 @@ export class FileSealer {
     throwIfAbandoned(run);
     blocks.sort((a, b) => a.index - b.index);
     const manifest = await this.#blocks.putManifest(Manifest.of(blocks));
-    return { manifest, stored: stored || manifest.kind === 'object', linkedTo: undefined };
+    return { manifest, stored: stored || manifest.kind === 'object', linkedTo: undefined, kept };
   }
 
   async #store(hash: BlockHash, source: Source, offset: number, length: number): Promise<boolean> {
@@ -144,24 +171,22 @@ export class FileSealer {
     ) {
       return true;
     }
-    return this.#storeCopy(hash, source, offset, length);
+    await this.#storeCopy(hash, source, offset, length);
+    return true;
   }
 
-  /** False when the store has the block already. */
-  async #storeCopy(hash: BlockHash, source: Source, offset: number, length: number): Promise<boolean> {
-    if (await this.#blocks.has(hash, length)) return false;
+  async #storeCopy(hash: BlockHash, source: Source, offset: number, length: number): Promise<void> {
     const bytes = await readRange(source.fd, offset, length);
     // Reading again what was hashed: if it is not the same any more, nothing may carry this name.
     if (hashBlock(bytes) !== hash) {
       throw new GfsError('EIO', 'a staged file changed while it was sealed', { retryable: true });
     }
     await this.#blocks.put(hash, bytes);
-    return true;
   }
 }
 
-type Blocks = Pick<SealedFile, 'manifest' | 'stored' | 'linkedTo'>;
-const NOTHING: Blocks = { manifest: EMPTY_MANIFEST, stored: false, linkedTo: undefined };
+type Blocks = Pick<SealedFile, 'manifest' | 'stored' | 'linkedTo' | 'kept'>;
+const NOTHING: Blocks = { manifest: EMPTY_MANIFEST, stored: false, linkedTo: undefined, kept: false };
 
 /** Indexes of the blocks that hold any data, without those that were absent at the start, ascending. */
 function* dataBlocks(absent: ReadonlySet<number>, source: Source): Iterable<number> {

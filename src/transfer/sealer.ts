@@ -1,7 +1,7 @@
 import { type Clock, errorFields, GfsError, type Ino, type Logger, toGfsError } from '../core/index.js';
-import { BLOCK_BYTES } from '../namespace/index.js';
+import { BLOCK_BYTES, NO_SOURCES } from '../namespace/index.js';
 import type { BlockStore } from './block-store.js';
-import type { CommitSealed } from './content.js';
+import type { CommitOutcome, CommitSealed } from './content.js';
 import type { NodeContent } from './node-content.js';
 import type { FileSealer, SealedFile } from './seal-file.js';
 
@@ -19,9 +19,15 @@ const RETRY_MAX_MS = 30_000;
 
 /** One attempt to seal one content. */
 export class SealRun {
+  /** Somebody waits for it: it is not abandoned, whoever opens the file meanwhile waits, too. */
+  readonly checkpoint: boolean;
   abandoned = false;
   phase: 'waiting' | 'storing' | 'committing' = 'waiting';
   #waiting: (() => void)[] | undefined;
+
+  constructor(checkpoint = false) {
+    this.checkpoint = checkpoint;
+  }
 
   /** Resolves when the step that runs now has ended. */
   stepEnd(): Promise<void> {
@@ -41,8 +47,14 @@ export interface SealerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly sealDelayMs: number;
-  /** Content was committed (and may become clean), or is gone. */
-  readonly sealed: (content: NodeContent, outcome: 'committed' | 'gone') => void;
+  /** Content was committed (and may become clean), or is gone, or cannot be committed any more. */
+  readonly sealed: (content: NodeContent, outcome: CommitOutcome) => void;
+  /** Content was committed, but is staged still: it was opened for writing meanwhile. */
+  readonly committedBeneath: (content: NodeContent) => void;
+  /** As `Parallelism.files`. */
+  readonly filesAtOnce: number;
+  /** As NodeContentCacheOptions.shared: all that is staged is news, if only by its times. */
+  readonly shared: { readonly exists: (ino: Ino) => Promise<boolean> } | undefined;
   /** Whether the store may grow by so much now; if not, the seal waits, without hurry. */
   readonly hasRoom: (bytes: number) => boolean;
   /** A batch has ended. */
@@ -115,8 +127,49 @@ export class Sealer {
     this.#deferred.delete(content.ino);
     const run = content.seal;
     if (run === undefined) return;
+    if (run.checkpoint) {
+      while (content.seal === run) await run.stepEnd();
+      return;
+    }
     run.abandoned = true;
     if (run.phase !== 'waiting') await run.stepEnd();
+  }
+
+  /**
+   * Seals and commits one content now, ahead of all others, also while it is open. Nobody may write to it
+   * meanwhile. Nothing happens to what is not staged.
+   * @param keepWrite as `Sealed.keepWrite`
+   * @throws GfsError when it could not be stored or committed; it stays staged
+   */
+  async checkpoint(content: NodeContent, keepWrite: boolean): Promise<void> {
+    for (let run = content.seal; run !== undefined && content.staged; run = content.seal) {
+      await this.abandon(content);
+      if (content.seal === run) content.seal = undefined; // it was stored, or waits to be: that is in vain
+    }
+    if (!content.staged || content.discarded) return;
+    const run = new SealRun(true);
+    content.seal = run;
+    this.#queue.delete(content.ino);
+    this.#deferred.delete(content.ino);
+    let outcome: CommitOutcome = 'gone';
+    try {
+      if (await this.#exists(content)) outcome = await this.#checkpoint(content, run, keepWrite);
+    } catch (thrown) {
+      this.#end(content, run);
+      if (!content.isOpen) this.enqueue(content);
+      throw toGfsError(thrown);
+    }
+    this.#end(content, run);
+    this.#options.sealed(content, outcome);
+  }
+
+  async #checkpoint(content: NodeContent, run: SealRun, keepWrite: boolean): Promise<CommitOutcome> {
+    run.step('storing');
+    const sealed = await this.#options.files.seal(content, run);
+    if (sealed === undefined) throw new GfsError('EBUSY', 'the file is written to by a mapping of it');
+    if (sealed.stored) await this.#options.blocks.sync();
+    run.step('committing');
+    return this.#publish(content, sealed, keepWrite);
   }
 
   /** Resolves when something more was sealed, or failed to be. */
@@ -162,7 +215,9 @@ export class Sealer {
         await this.#options.batchEnded();
       } catch (thrown) {
         this.#options.logger.error('a batch of seals failed', errorFields(thrown));
-        for (const content of batch) if (content.seal !== undefined) this.#failed(content, thrown);
+        for (const content of batch) {
+          if (content.seal?.checkpoint === false) this.#failed(content, content.seal, thrown);
+        }
       }
       this.#sealing = 0;
       this.#options.blocks.guard.settled();
@@ -210,13 +265,13 @@ export class Sealer {
       try {
         await this.#options.blocks.sync();
       } catch (thrown) {
-        for (const { content } of stored) this.#failed(content, thrown);
+        for (const { content, run } of stored) this.#failed(content, run, thrown);
         return;
       }
     }
     const commits: Promise<void>[] = [];
     for (const each of stored) {
-      if (each.run.abandoned) this.#end(each.content);
+      if (each.run.abandoned) this.#end(each.content, each.run);
       else commits.push(this.#commit(each));
       await this.#yield();
     }
@@ -226,89 +281,119 @@ export class Sealer {
   async #storeBatch(batch: readonly NodeContent[]): Promise<Stored[]> {
     const stored: Stored[] = [];
     this.#turnStartMs = performance.now();
-    for (const content of batch) {
-      const run = content.seal;
-      if (run === undefined) continue;
-      try {
-        if (run.abandoned) {
-          this.#end(content);
-          continue;
-        }
-        // A single block costs no space where it is linked, and little where it is not.
-        if (content.stagedBytes > BLOCK_BYTES && !this.#options.hasRoom(content.stagedBytes)) {
-          this.#postpone(content);
-          continue;
-        }
-        run.step('storing');
-        const sealed = await this.#options.files.seal(content, run);
-        if (sealed === undefined) {
-          this.#defer(content);
-          continue;
-        }
-        content.linkedTo = sealed.linkedTo ?? content.linkedTo;
-        stored.push({ content, run, sealed });
-        run.step('waiting');
-      } catch (thrown) {
-        if (run.abandoned) this.#end(content);
-        else this.#failed(content, thrown);
+    const waiting = [...batch];
+    const storeNext = async (): Promise<void> => {
+      for (let content = waiting.shift(); content !== undefined; content = waiting.shift()) {
+        const one = await this.#storeOne(content);
+        if (one !== undefined) stored.push(one);
+        await this.#yield();
       }
-      await this.#yield();
-    }
+    };
+    await Promise.all(Array.from({ length: this.#options.filesAtOnce }, storeNext));
     return stored;
+  }
+
+  /** Undefined when there is nothing to commit now. */
+  async #storeOne(content: NodeContent): Promise<Stored | undefined> {
+    const run = content.seal;
+    if (run === undefined || run.checkpoint) return undefined;
+    try {
+      if (run.abandoned) {
+        this.#end(content, run);
+        return undefined;
+      }
+      // A single block costs no space where it is linked, and little where it is not.
+      if (content.stagedBytes > BLOCK_BYTES && !this.#options.hasRoom(content.stagedBytes)) {
+        this.#postpone(content, run);
+        return undefined;
+      }
+      run.step('storing');
+      if (!(await this.#exists(content))) {
+        this.#committed(content, run, undefined, 'gone');
+        return undefined;
+      }
+      const sealed = await this.#options.files.seal(content, run);
+      if (sealed === undefined) {
+        this.#defer(content, run);
+        return undefined;
+      }
+      content.linkedTo = sealed.linkedTo ?? content.linkedTo;
+      run.step('waiting');
+      return { content, run, sealed };
+    } catch (thrown) {
+      if (run.abandoned) this.#end(content, run);
+      else this.#failed(content, run, thrown);
+      return undefined;
+    }
+  }
+
+  async #exists(content: NodeContent): Promise<boolean> {
+    return this.#options.shared === undefined || this.#options.shared.exists(content.ino);
   }
 
   async #commit({ content, run, sealed }: Stored): Promise<void> {
     run.step('committing');
+    try {
+      const outcome = await this.#publish(content, sealed, content.writers > 0);
+      this.#retryMs = RETRY_FIRST_MS;
+      this.#committed(content, run, sealed.readersMtimeNs, outcome);
+    } catch (thrown) {
+      this.#failed(content, run, thrown);
+    }
+  }
+
+  /** Commits what was sealed, if it is anything new; the content's base is then the version that it made. */
+  async #publish(content: NodeContent, sealed: SealedFile, keepWrite: boolean): Promise<CommitOutcome> {
+    const unchanged = isUnchanged(content, sealed);
+    if (content.suspect && !unchanged) return 'conflict';
+    if (unchanged && (content.suspect || this.#options.shared === undefined)) return 'committed';
     const { base } = content;
     const { manifest, size, allocatedBytes } = sealed;
-    const unchanged = isUnchanged(content, sealed);
-    try {
-      const outcome = unchanged
-        ? 'committed'
-        : await this.#options.commit({
-            ino: content.ino,
-            baseVersion: base.version,
-            manifest,
-            size,
-            allocatedBytes,
-          });
-      if (outcome === 'committed' && !unchanged) {
-        content.base = { version: base.version + 1, manifest, size, allocatedBytes };
-        content.manifest = undefined;
-      }
-      this.#retryMs = RETRY_FIRST_MS;
-      this.#committed(content, run, sealed, outcome);
-    } catch (thrown) {
-      this.#failed(content, thrown);
+    const sources = sourcesOf(sealed, base.sources, this.#options.blocks.site);
+    const { atimeNs, mtimeNs } = content.stat();
+    const outcome = await this.#options.commit({
+      ino: content.ino,
+      baseVersion: base.version,
+      manifest,
+      size,
+      allocatedBytes,
+      sources,
+      atimeNs,
+      mtimeNs,
+      keepWrite,
+    });
+    if (outcome === 'committed') {
+      content.base = { version: base.version + 1, manifest, size, allocatedBytes, sources };
+      content.manifest = undefined;
     }
+    return outcome;
   }
 
   #committed(
     content: NodeContent,
     run: SealRun,
-    { readersMtimeNs }: SealedFile,
-    outcome: 'committed' | 'gone',
+    readersMtimeNs: bigint | undefined,
+    outcome: CommitOutcome,
   ): void {
     if (outcome === 'committed' && readersMtimeNs !== undefined && !content.isOpen && !run.abandoned) {
       // Whether it is still mapped by somebody shows only now that its readers are gone: seal it once more.
-      this.#end(content);
+      this.#end(content, run);
       this.enqueue(content);
       return;
     }
-    if (outcome === 'gone' || !run.abandoned) {
+    if (outcome !== 'committed' || !run.abandoned) {
       this.#options.sealed(content, outcome);
       content.sealedMtimeNs = readersMtimeNs;
-    }
-    this.#end(content);
+    } else this.#options.committedBeneath(content);
+    this.#end(content, run);
   }
 
-  #end(content: NodeContent): void {
-    const run = content.seal;
-    content.seal = undefined;
-    run?.step('waiting');
+  #end(content: NodeContent, run: SealRun): void {
+    if (content.seal === run) content.seal = undefined;
+    run.step('waiting');
   }
 
-  #failed(content: NodeContent, thrown: unknown): void {
+  #failed(content: NodeContent, run: SealRun, thrown: unknown): void {
     const error = toGfsError(thrown);
     this.#lastError = error;
     if (this.#deferred.size === 0) {
@@ -317,28 +402,27 @@ export class Sealer {
       this.#retryAtMs = this.#options.clock.monotonicMs() + this.#retryMs;
       this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
     }
-    this.#defer(content);
+    this.#defer(content, run);
   }
 
   /** No failure: what is staged stays so until the disk has room for its copy. */
-  #postpone(content: NodeContent): void {
+  #postpone(content: NodeContent, run: SealRun): void {
     this.#lastError = new GfsError('ENOSPC', 'the disk is too full to store what is staged');
     if (this.#deferred.size === 0) {
       const fields = { ino: content.ino, bytes: content.stagedBytes, retryMs: RETRY_MAX_MS };
       this.#options.logger.warn('the disk is too full to store staged files; they stay staged', fields);
       this.#retryAtMs = this.#options.clock.monotonicMs() + RETRY_MAX_MS;
     }
-    this.#defer(content);
+    this.#defer(content, run);
   }
 
-  #defer(content: NodeContent): void {
-    const abandoned = content.seal?.abandoned === true;
+  #defer(content: NodeContent, run: SealRun): void {
     if (this.#deferred.size === 0) {
       const atMs = this.#options.clock.monotonicMs() + RETRY_FIRST_MS;
       this.#retryAtMs = Math.max(this.#retryAtMs, atMs);
     }
-    if (!abandoned && content.writers === 0) this.#deferred.set(content.ino, content);
-    this.#end(content);
+    if (!run.abandoned && content.writers === 0) this.#deferred.set(content.ino, content);
+    this.#end(content, run);
   }
 
   #requeueDeferred(): void {
@@ -356,11 +440,21 @@ export class Sealer {
   }
 }
 
+/** Where the version's blocks are: at this site, and where those are that it keeps of the version before. */
+function sourcesOf(
+  { kept }: SealedFile,
+  before: readonly string[],
+  site: string | undefined,
+): readonly string[] {
+  if (site === undefined) return NO_SOURCES;
+  return kept ? [site, ...before.filter((source) => source !== site)] : [site];
+}
+
 /** Nothing is published when a file was opened for writing and then left as it was. */
 function isUnchanged(content: NodeContent, sealed: SealedFile): boolean {
   const { base } = content;
   if (base.version === 0 || base.size !== sealed.size) return false;
-  if (base.allocatedBytes !== sealed.allocatedBytes) return false;
+  if (base.allocatedBytes !== sealed.allocatedBytes && !content.suspect) return false;
   return sameManifest(base.manifest, sealed.manifest);
 }
 
