@@ -11,7 +11,7 @@ export type DirectoryInput =
   | { readonly kind: 'create' | 'mkdir'; readonly name: string; readonly token: string }
   | { readonly kind: 'unlink' | 'rmdir' | 'look'; readonly name: string }
   | { readonly kind: 'rename' | 'exchange'; readonly name: string; readonly to: string };
-/** The object of `create`, `mkdir` and `look`; `ok`; or an errno's name. */
+/** The object of `look`, and of `create` and `mkdir` when they tell it; `ok`; or an errno's name. */
 export type DirectoryOutput = string;
 
 /** `a=f12;b=d13`: what there is, in order of names. */
@@ -84,7 +84,8 @@ function make(
 ): Names | undefined {
   if (names.has(input.name)) return output === undefined || output === 'EEXIST' ? names : undefined;
   if (output === 'EEXIST') return undefined;
-  return names.set(input.name, output ?? `${input.kind === 'create' ? 'f' : 'd'}?${input.token}`);
+  const isTold = output !== undefined && output !== 'ok';
+  return names.set(input.name, isTold ? output : `${input.kind === 'create' ? 'f' : 'd'}?${input.token}`);
 }
 
 /** An object whose maker was told nothing gets its number from the first who sees it. */
