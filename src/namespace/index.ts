@@ -4,6 +4,7 @@
  * `Namespace` is the shell around it over one store. Imports core.
  */
 export { apply } from './apply.js';
+export { decodeInode, encodeInode } from './codec.js';
 export * from './commands.js';
 export { checkNamespace } from './fsck.js';
 export type { CheckOptions, NamespaceCheck, NamespaceProblem, NamespaceProblemKind } from './fsck-context.js';

@@ -1,0 +1,440 @@
+import fc, { type Arbitrary } from 'fast-check';
+import type { LiveAttributes } from '../../src/coordinator/client.js';
+import type {
+  Claim,
+  ClaimedLock,
+  ClientMessage,
+  NodeHealth,
+  Notice,
+  Request,
+  Result,
+  SentEntry,
+  SentInode,
+  ServerMessage,
+} from '../../src/coordinator/wire/index.js';
+import {
+  GFS_ERROR_CODES,
+  type BlockHash,
+  type GfsErrorCode,
+  type Ino,
+  type Name,
+  type TimeNs,
+} from '../../src/core/index.js';
+import type { LockRange, LockRequest } from '../../src/leases/index.js';
+import {
+  type Command,
+  EMPTY_MANIFEST,
+  type InodeRecord,
+  type ManifestRef,
+  NO_SOURCES,
+  type RecordWrite,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFREG,
+} from '../../src/namespace/index.js';
+import type { SiteSpec } from '../../src/sites/index.js';
+
+/** Any message of either direction, of every kind, with the extremes of what its fields may be. */
+
+const uint53 = fc.oneof(fc.nat(300), fc.maxSafeNat());
+const uint32 = fc.oneof(fc.nat(300), fc.nat(0xffff_ffff));
+const ino = fc.oneof(
+  fc.integer({ min: 1, max: 300 }),
+  fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+) as Arbitrary<Ino>;
+const time = fc.oneof(
+  fc.constant(0n),
+  fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n),
+) as unknown as Arbitrary<TimeNs>;
+const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }));
+const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));
+const byteString = fc.string({ unit: byte, maxLength: 300 });
+const name = fc
+  .string({ unit: byte, minLength: 1, maxLength: 255 })
+  .filter((raw) => !/[/\0]/.test(raw) && raw !== '.' && raw !== '..') as unknown as Arbitrary<Name>;
+const bytes = fc.uint8Array({ maxLength: 300 });
+const bool = fc.boolean();
+const hash = fc
+  .uint8Array({ minLength: 32, maxLength: 32 })
+  .map((raw) => Buffer.from(raw).toString('hex')) as unknown as Arbitrary<BlockHash>;
+const errorCode = fc.constantFrom<GfsErrorCode>(...GFS_ERROR_CODES);
+const double = fc.double({ noNaN: true }).map((value) => value + 0 || 0); // -0 is not told from 0
+
+/** A record of the fields that are given and, each or not, of the optional ones. */
+function shape<T extends object>(
+  fields: { [K in keyof T]-?: Arbitrary<Exclude<T[K], undefined>> },
+  optional: readonly (keyof T & string)[] = [],
+): Arbitrary<T> {
+  const requiredKeys = Object.keys(fields).filter((key) => !optional.includes(key as keyof T & string));
+  return fc.record(fields as Record<string, Arbitrary<unknown>>, {
+    requiredKeys,
+    noNullPrototype: true,
+  }) as Arbitrary<T>;
+}
+
+const is = <T extends string>(word: T): Arbitrary<T> => fc.constant(word);
+
+// ---- Parts
+
+const manifest: Arbitrary<ManifestRef> = fc.oneof(
+  shape<Extract<ManifestRef, { kind: 'inline' }>>({
+    kind: is('inline'),
+    blocks: fc.array(fc.record({ index: uint32, hash }, { noNullPrototype: true }), { maxLength: 5 }),
+  }),
+  shape<Extract<ManifestRef, { kind: 'object' }>>({ kind: is('object'), hash }),
+);
+
+const source = fc.stringMatching(/^[a-z][a-z0-9-]{0,20}$/);
+
+const common = {
+  ino,
+  permissions: fc.nat(0o7777),
+  uid: uint32,
+  gid: uint32,
+  nlink: uint32,
+  size: uint53,
+  allocatedBytes: uint53,
+  rdev: uint32,
+  atimeNs: time,
+  mtimeNs: time,
+  ctimeNs: time,
+  btimeNs: time,
+  flags: fc.nat(31),
+};
+/** What only some types have. */
+const special = {
+  version: 0,
+  manifest: EMPTY_MANIFEST,
+  sources: NO_SOURCES,
+  target: '',
+  parent: 0,
+  entries: 0,
+};
+const record: Arbitrary<InodeRecord> = fc
+  .oneof(
+    fc.record({ type: fc.constant(S_IFDIR), ...common, own: fc.record({ parent: ino, entries: uint53 }) }),
+    fc.record({
+      type: fc.constant(S_IFREG),
+      ...common,
+      own: fc.record({ version: uint53, manifest, sources: fc.array(source, { maxLength: 3 }) }),
+    }),
+    fc.record({ type: fc.constant(S_IFLNK), ...common, own: fc.record({ target: byteString }) }),
+    fc.record({ type: fc.constant(S_IFIFO), ...common, own: fc.constant({}) }),
+  )
+  .map(({ type, permissions, own, ...rest }) => ({ ...rest, ...special, ...own, mode: type | permissions }));
+
+const sentInode = shape<SentInode>({ record, leased: bool, volatile: bool });
+const span = { owner: text, pid: uint32, start: uint53, end: uint53 };
+const lockRange = shape<LockRange>({ ...span, type: fc.constantFrom('read', 'write') });
+const lockRequest = shape<LockRequest>({ ...span, type: fc.constantFrom('read', 'write', 'unlock') });
+const lockFamily = fc.constantFrom('posix' as const, 'flock' as const);
+
+const secret = fc.oneof(
+  fc.record({ from: is('env'), name: text }, { noNullPrototype: true }),
+  fc.record({ from: is('file'), path: text }, { noNullPrototype: true }),
+  fc.record({ from: is('command'), command: text }, { noNullPrototype: true }),
+);
+type S3Spec = Extract<SiteSpec['store'], { kind: 's3' }>;
+const siteSpec = shape<SiteSpec>({
+  name: text,
+  role: fc.constantFrom('primary', 'burst', 'backup'),
+  status: fc.constantFrom('active', 'draining', 'down'),
+  store: fc.oneof(
+    shape<S3Spec>(
+      {
+        kind: is('s3'),
+        endpoint: text,
+        bucket: text,
+        prefix: text,
+        region: text,
+        pathStyle: bool,
+        signPayload: bool,
+        credentials: fc.record({ accessKeyId: secret, secretAccessKey: secret }, { noNullPrototype: true }),
+        caFile: text,
+      },
+      ['endpoint', 'credentials', 'caFile', 'signPayload'],
+    ),
+    shape<Extract<SiteSpec['store'], { kind: 'directory' }>>({ kind: is('directory'), path: text }),
+  ),
+});
+
+// ---- Commands
+
+const caller = fc.record({ uid: uint32, gid: uint32 }, { noNullPrototype: true });
+const created = { parent: ino, name, ino, caller, timeNs: time };
+const node = { mode: uint32, umask: uint32 };
+type CommandOf<K extends Command['kind']> = Extract<Command, { kind: K }>;
+
+const commands: { [K in Command['kind']]: Arbitrary<CommandOf<K>> } = {
+  create: shape<CommandOf<'create'>>({ kind: is('create'), ...created, ...node }),
+  mkdir: shape<CommandOf<'mkdir'>>({ kind: is('mkdir'), ...created, ...node }),
+  mknod: shape<CommandOf<'mknod'>>({ kind: is('mknod'), ...created, ...node, rdev: uint32 }),
+  symlink: shape<CommandOf<'symlink'>>({ kind: is('symlink'), ...created, target: byteString }),
+  tmpfile: shape<CommandOf<'tmpfile'>>({
+    kind: is('tmpfile'),
+    parent: ino,
+    ino,
+    caller,
+    timeNs: time,
+    ...node,
+  }),
+  link: shape<CommandOf<'link'>>({ kind: is('link'), ino, parent: ino, name, timeNs: time }),
+  unlink: shape<CommandOf<'unlink'>>({ kind: is('unlink'), parent: ino, name, timeNs: time }),
+  rmdir: shape<CommandOf<'rmdir'>>({ kind: is('rmdir'), parent: ino, name, timeNs: time }),
+  rename: shape<CommandOf<'rename'>>({
+    kind: is('rename'),
+    parent: ino,
+    name,
+    newParent: ino,
+    newName: name,
+    mode: fc.constantFrom('replace', 'noreplace', 'exchange'),
+    timeNs: time,
+  }),
+  setattr: shape<CommandOf<'setattr'>>(
+    {
+      kind: is('setattr'),
+      ino,
+      timeNs: time,
+      mode: uint32,
+      uid: uint32,
+      gid: uint32,
+      size: uint53,
+      allocatedBytes: uint53,
+      atimeNs: time,
+      mtimeNs: time,
+      ctimeNs: time,
+      killPrivileges: fc.constantFrom('all', 'suid-sgid', 'capability'),
+      killSetgid: bool,
+    },
+    [
+      'mode',
+      'uid',
+      'gid',
+      'size',
+      'allocatedBytes',
+      'atimeNs',
+      'mtimeNs',
+      'ctimeNs',
+      'killPrivileges',
+      'killSetgid',
+    ],
+  ),
+  setxattr: shape<CommandOf<'setxattr'>>({
+    kind: is('setxattr'),
+    ino,
+    name: byteString,
+    value: bytes,
+    mode: fc.constantFrom('either', 'create', 'replace'),
+    killSgid: bool,
+    timeNs: time,
+  }),
+  removexattr: shape<CommandOf<'removexattr'>>({
+    kind: is('removexattr'),
+    ino,
+    name: byteString,
+    timeNs: time,
+  }),
+  commit: shape<CommandOf<'commit'>>(
+    {
+      kind: is('commit'),
+      ino,
+      baseVersion: uint53,
+      manifest,
+      size: uint53,
+      allocatedBytes: uint53,
+      sources: fc.array(source, { minLength: 1, maxLength: 3 }),
+      atimeNs: time,
+      mtimeNs: time,
+      ctimeNs: time,
+    },
+    ['sources', 'atimeNs', 'mtimeNs', 'ctimeNs'],
+  ),
+  reap: shape<CommandOf<'reap'>>({ kind: is('reap'), ino }),
+};
+const command = fc.oneof(...Object.values<Arbitrary<Command>>(commands));
+
+// ---- Requests and results
+
+type RequestOf<K extends Request['op']> = Extract<Request, { op: K }>;
+const lockOperation = { ino, family: lockFamily, request: lockRequest };
+
+export const requests: { [K in Request['op']]: Arbitrary<RequestOf<K>> } = {
+  lookup: shape<RequestOf<'lookup'>>({ op: is('lookup'), parent: ino, name }),
+  inode: shape<RequestOf<'inode'>>({ op: is('inode'), ino }),
+  'read-directory': shape<RequestOf<'read-directory'>>({
+    op: is('read-directory'),
+    ino,
+    after: fc.oneof(is(''), name),
+    limit: uint32,
+    plus: bool,
+  }),
+  xattrs: shape<RequestOf<'xattrs'>>({ op: is('xattrs'), ino }),
+  execute: shape<RequestOf<'execute'>>({
+    op: is('execute'),
+    number: uint53,
+    answeredBelow: uint53,
+    keepWrite: bool,
+    command,
+  }),
+  acquire: shape<RequestOf<'acquire'>>({
+    op: is('acquire'),
+    ino,
+    mode: fc.constantFrom('known', 'read', 'write'),
+  }),
+  'reserve-inos': shape<RequestOf<'reserve-inos'>>({ op: is('reserve-inos'), count: uint32 }),
+  'path-of': shape<RequestOf<'path-of'>>({ op: is('path-of'), ino }),
+  statistics: fc.constant({ op: 'statistics' }),
+  flush: fc.constant({ op: 'flush' }),
+  'lock-conflict': shape<RequestOf<'lock-conflict'>>({ op: is('lock-conflict'), ...lockOperation }),
+  'try-lock': shape<RequestOf<'try-lock'>>({ op: is('try-lock'), ...lockOperation }),
+  'wait-lock': shape<RequestOf<'wait-lock'>>({ op: is('wait-lock'), ...lockOperation }),
+};
+
+type WriteOf<K extends RecordWrite['kind']> = Extract<RecordWrite, { kind: K }>;
+const recordWrite: Arbitrary<RecordWrite> = fc.oneof(
+  shape<WriteOf<'inode'>>({ kind: is('inode'), ino, record }, ['record']),
+  shape<WriteOf<'dentry'>>({ kind: is('dentry'), parent: ino, name, ino, type: uint32 }),
+  shape<WriteOf<'no-dentry'>>({ kind: is('no-dentry'), parent: ino, name }),
+  shape<WriteOf<'xattr'>>({ kind: is('xattr'), ino, name: byteString, value: bytes }, ['value']),
+  shape<WriteOf<'orphan'>>({ kind: is('orphan'), ino, present: bool }),
+);
+
+type ResultOf<K extends Result['op']> = Extract<Result, { op: K }>;
+const dentry = fc.record({ ino, type: uint32 }, { noNullPrototype: true });
+
+export const results: { [K in Result['op']]: Arbitrary<ResultOf<K>> } = {
+  lookup: shape<ResultOf<'lookup'>>({ op: is('lookup'), inode: sentInode, entryLeased: bool }, ['inode']),
+  inode: shape<ResultOf<'inode'>>({ op: is('inode'), inode: sentInode }, ['inode']),
+  'read-directory': shape<ResultOf<'read-directory'>>({
+    op: is('read-directory'),
+    entries: fc.array(shape<SentEntry>({ name, dentry, inode: sentInode }, ['inode']), { maxLength: 4 }),
+    complete: bool,
+    leased: bool,
+  }),
+  xattrs: shape<ResultOf<'xattrs'>>({
+    op: is('xattrs'),
+    xattrs: fc.array(fc.record({ name: byteString, value: bytes }, { noNullPrototype: true }), {
+      maxLength: 4,
+    }),
+    leased: bool,
+  }),
+  execute: shape<ResultOf<'execute'>>(
+    {
+      op: is('execute'),
+      inode: sentInode,
+      orphaned: record,
+      writes: fc.array(recordWrite, { maxLength: 5 }),
+      leased: fc.array(bool, { maxLength: 5 }),
+    },
+    ['orphaned'],
+  ),
+  acquire: shape<ResultOf<'acquire'>>({ op: is('acquire'), inode: sentInode }),
+  'reserve-inos': shape<ResultOf<'reserve-inos'>>({ op: is('reserve-inos'), first: ino, count: uint32 }),
+  'path-of': shape<ResultOf<'path-of'>>({ op: is('path-of'), path: byteString }, ['path']),
+  statistics: shape<ResultOf<'statistics'>>({ op: is('statistics'), inodes: uint53 }),
+  flush: fc.constant({ op: 'flush' }),
+  'lock-conflict': shape<ResultOf<'lock-conflict'>>({ op: is('lock-conflict'), range: lockRange }, ['range']),
+  'try-lock': shape<ResultOf<'try-lock'>>({ op: is('try-lock'), acquired: bool }),
+  'wait-lock': fc.constant({ op: 'wait-lock' }),
+};
+
+// ---- Messages
+
+const session = fc.record({ id: text, epoch: uint53 }, { noNullPrototype: true });
+const live = shape<LiveAttributes>({
+  size: uint53,
+  allocatedBytes: uint53,
+  atimeNs: time,
+  mtimeNs: time,
+  ctimeNs: time,
+});
+const health = shape<NodeHealth>({
+  cpuLoad: double,
+  freeBytes: double,
+  storeReachable: bool,
+  storeLatencyMs: double,
+  cachedBytes: double,
+  stagedBytes: double,
+  conflicts: uint53,
+  requests: fc.dictionary(fc.stringMatching(/^[A-Z][A-Z_0-9]*$/), uint53, { noNullPrototype: true }),
+});
+const notice: Arbitrary<Notice> = fc.oneof(
+  shape<Extract<Notice, { kind: 'entry' }>>({ kind: is('entry'), parent: ino, name }),
+  shape<Extract<Notice, { kind: 'inode' }>>({ kind: is('inode'), ino, orphaned: bool }),
+);
+
+type FromClient<K extends ClientMessage['kind']> = Extract<ClientMessage, { kind: K }>;
+type FromServer<K extends ServerMessage['kind']> = Extract<ServerMessage, { kind: K }>;
+
+export const clientMessages: { [K in ClientMessage['kind']]: Arbitrary<FromClient<K>> } = {
+  hello: shape<FromClient<'hello'>>(
+    {
+      kind: is('hello'),
+      protocolMin: uint32,
+      protocolMax: uint32,
+      software: text,
+      session,
+      site: text,
+      member: text,
+      mountpoint: text,
+      pid: uint32,
+      claims: fc.array(shape<Claim>({ ino, mode: fc.constantFrom('known', 'write') })),
+      locks: fc.array(shape<ClaimedLock>({ ino, family: lockFamily, range: lockRange })),
+      answeredBelow: uint53,
+    },
+    ['session'],
+  ),
+  request: shape<FromClient<'request'>>({
+    kind: is('request'),
+    id: uint53,
+    request: fc.oneof(...Object.values<Arbitrary<Request>>(requests)),
+  }),
+  cancel: shape<FromClient<'cancel'>>({ kind: is('cancel'), id: uint53 }),
+  ack: shape<FromClient<'ack'>>({ kind: is('ack'), id: uint53, live }, ['live']),
+  release: shape<FromClient<'release'>>({ kind: is('release'), inos: fc.array(ino) }),
+  heartbeat: shape<FromClient<'heartbeat'>>({ kind: is('heartbeat'), beat: uint53, health }, ['health']),
+  goodbye: fc.constant({ kind: 'goodbye' }),
+};
+
+export const serverMessages: { [K in ServerMessage['kind']]: Arbitrary<FromServer<K>> } = {
+  welcome: shape<FromServer<'welcome'>>({
+    kind: is('welcome'),
+    protocol: uint32,
+    session,
+    resumed: bool,
+    ttlMs: double,
+    clusterId: text,
+    sites: fc.array(siteSpec, { maxLength: 3 }),
+  }),
+  refused: shape<FromServer<'refused'>>(
+    { kind: is('refused'), code: errorCode, message: text, leader: text },
+    ['leader'],
+  ),
+  reply: shape<FromServer<'reply'>>({
+    kind: is('reply'),
+    id: uint53,
+    result: fc.oneof(...Object.values<Arbitrary<Result>>(results)),
+  }),
+  error: shape<FromServer<'error'>>({
+    kind: is('error'),
+    id: uint53,
+    code: errorCode,
+    message: text,
+    retryable: bool,
+  }),
+  notice: shape<FromServer<'notice'>>({
+    kind: is('notice'),
+    id: uint53,
+    notices: fc.array(notice, { maxLength: 5 }),
+  }),
+  recall: shape<FromServer<'recall'>>({
+    kind: is('recall'),
+    id: uint53,
+    ino,
+    to: fc.constantFrom('known', 'read'),
+  }),
+  query: shape<FromServer<'query'>>({ kind: is('query'), id: uint53, ino }),
+  heartbeat: shape<FromServer<'heartbeat'>>({ kind: is('heartbeat'), beat: uint53 }),
+  sites: shape<FromServer<'sites'>>({ kind: is('sites'), sites: fc.array(siteSpec, { maxLength: 3 }) }),
+};
