@@ -61,6 +61,40 @@ export class LockTable {
     return () => this.#dropWaiter(at, waiter);
   }
 
+  /** Ranges that are held. */
+  get count(): number {
+    let count = 0;
+    for (const ranges of this.#held.values()) count += ranges.length;
+    return count;
+  }
+
+  /**
+   * The owners whose names begin with `prefix` hold exactly these ranges from now on: nobody else gets hold of
+   * one of them meanwhile. A range that another owner has is not given.
+   */
+  replaceOwners(
+    prefix: string,
+    locks: readonly { readonly ino: Ino; readonly family: LockFamily; readonly range: LockRange }[],
+  ): void {
+    const freed: string[] = [];
+    for (const [at, ranges] of this.#held) {
+      const kept = ranges.filter(({ owner }) => !owner.startsWith(prefix));
+      if (kept.length === ranges.length) continue;
+      freed.push(at);
+      if (kept.length === 0) this.#held.delete(at);
+      else this.#held.set(at, kept);
+    }
+    for (const { ino, family, range } of locks) {
+      const at = key(ino, family);
+      if (this.conflict(ino, family, range) !== undefined) continue;
+      this.#held.set(at, replaceRange(this.#held.get(at) ?? [], range));
+    }
+    for (const at of freed) {
+      const [family, ino] = at.split('/');
+      this.#wake(Number(ino) as Ino, family as LockFamily);
+    }
+  }
+
   #wake(ino: Ino, family: LockFamily): void {
     const at = key(ino, family);
     for (const waiter of [...(this.#waiting.get(at) ?? [])]) {
@@ -108,7 +142,7 @@ function conflicts(held: LockRange, request: LockRequest): boolean {
 }
 
 /** An owner's new lock replaces what it held of the range; neighbours of the same type are joined. */
-function replaceRange(ranges: readonly LockRange[], request: LockRequest): LockRange[] {
+export function replaceRange(ranges: readonly LockRange[], request: LockRequest): LockRange[] {
   const result: LockRange[] = [];
   let { start, end } = request;
   for (const held of ranges) {
