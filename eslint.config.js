@@ -21,8 +21,11 @@ const folders = [...Object.keys(mayImport), 'cli'];
 /** A vendor's package is imported in exactly one adapter. */
 const vendorAdapters = {
   lmdb: 'src/coordinator/lmdb-store.ts',
+  etcd3: 'src/coordinator/etcd/etcd-client.ts',
   winston: 'src/cli/winston-logger.ts',
   yaml: 'src/cli/config/yaml-document.ts',
+  '@aws-sdk/client-s3': 'src/sites/s3/sdk-client.ts',
+  '@aws-sdk/lib-storage': 'src/sites/s3/sdk-client.ts',
   '@napi-rs/blake-hash': 'src/transfer/block-codec.ts',
   '@toondepauw/node-zstd': 'src/transfer/block-codec.ts',
 };

@@ -4,5 +4,6 @@
  */
 export type * from './client.js';
 export { EmbeddedClient } from './embedded-client.js';
+export * from './etcd/index.js';
 export { LmdbStore, type LmdbStoreOptions } from './lmdb-store.js';
 export type { LockFamily, LockRange, LockRequest } from '../leases/index.js';

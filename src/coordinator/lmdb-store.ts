@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,8 @@ import { DELETED, type Pending, PendingGroup } from './pending-group.js';
 
 /** Address space for the map, not memory nor disk: 1 TiB, some 2 billion files. */
 const MAP_BYTES = 2 ** 40;
+
+const LMDB_FILES = ['data.mdb', 'lock.mdb'];
 
 /** A group is written when it is this old ... */
 const GROUP_MS = 50;
@@ -29,6 +31,8 @@ export interface LmdbStoreOptions {
   readonly path: string;
   readonly groupMs?: number;
   readonly clock?: Clock;
+  /** False for a copy of what is elsewhere: nothing is synced, and each open begins with an empty store. */
+  readonly durable?: boolean;
 }
 
 /**
@@ -60,7 +64,8 @@ export class LmdbStore implements KvStore {
     return new LmdbStore(options);
   }
 
-  private constructor({ path, groupMs = GROUP_MS, clock = systemClock }: LmdbStoreOptions) {
+  private constructor(options: LmdbStoreOptions) {
+    const { path, groupMs = GROUP_MS, clock = systemClock, durable = true } = options;
     this.#clock = clock;
     this.#groupMs = groupMs;
     this.#path = path;
@@ -71,11 +76,14 @@ export class LmdbStore implements KvStore {
       throw new GfsError('EBUSY', `another process has the metadata store open: ${path}`);
     }
     try {
+      // After a crash it may be damaged.
+      if (!durable) for (const file of LMDB_FILES) rmSync(join(path, file), { force: true });
       this.#db = open<Uint8Array, string>(path, {
         encoding: 'binary',
         keyEncoder: latin1Keys,
         mapSize: MAP_BYTES,
         overlappingSync: false,
+        noSync: !durable,
         // Else lmdb-js makes a promise of its own that nobody can handle when a large group fails.
         eventTurnBatching: false,
       });
