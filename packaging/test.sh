@@ -13,6 +13,10 @@ need fio fio
 need bindfs bindfs
 need strace strace
 need procps ps
+need radosgw radosgw
+need ceph-mon ceph-mon
+need ceph-osd ceph-osd
+need ceph-common ceph radosgw-admin
 trap 'echo "0 passed, 1 failed"' EXIT # until the tests have results of their own
 setup
 

@@ -18,8 +18,9 @@ export interface ObjectRead {
  *   survives a crash of this process, and after `sync` a power cut;
  * - a `get`, `head` or `list` that starts after a `put` or `delete` has resolved sees its effect;
  * - `delete` of what is not there succeeds;
- * - errors are GfsErrors: ENOENT for a missing object, ENOSPC for a full store, UNAVAILABLE when trying
- *   again may help, EIO otherwise.
+ * - errors are GfsErrors: ENOENT for a missing object, ENOSPC for a full store or quota, EACCES for secrets or
+ *   rights that do not suffice, CONFIG for a bucket, certificate or region that is wrong, CORRUPT for content
+ *   that is provably not what was sent, CANCELLED, UNAVAILABLE when trying again may help, EIO otherwise.
  */
 export interface ObjectStore {
   put(key: string, body: Uint8Array, signal?: AbortSignal): Promise<void>;

@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { GfsError } from '../../core/errors.js';
+import { S3Store, type S3StoreSpec, type SecretRef } from '../../sites/index.js';
 import { type RgwConf, rgwConf } from './rgw-conf.js';
 import { freePorts, ServerProcess } from './server-process.js';
 
@@ -20,18 +21,22 @@ export interface RgwServerOptions {
   /** Made if missing; what an earlier server left in it is deleted. */
   readonly directory: string;
   readonly users: readonly RgwUser[];
+  /** Made for the first user. */
+  readonly buckets?: readonly string[];
   /** Absent: a free one. */
   readonly port?: number;
   /** 'memstore' (the default) keeps objects in memory; 'bluestore' in a sparse file. */
   readonly objectStore?: 'memstore' | 'bluestore';
   /** What the store may hold; the default is 4 GiB. */
   readonly storeBytes?: number;
-  /** PEM files; the endpoint is then https. */
-  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  /** PEM files; the endpoint is then https. `caFile`: whom clients are to trust. */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile: string };
   /** Goes on when this process ends; else the kernel ends it with this process. */
   readonly outlivesUs?: boolean;
   /** Told of each process, for whoever must end it in an emergency. */
   readonly onProcess?: (pid: number) => void;
+  /** And of its end: its id may then be given to another. */
+  readonly onProcessEnd?: (pid: number) => void;
 }
 
 const DEFAULT_STORE_BYTES = 4 * 1024 ** 3;
@@ -109,6 +114,21 @@ export class RgwServer {
     );
   }
 
+  /** How a site keeps its objects in a bucket here; the keys are in files that only this user can read. */
+  storeSpec(bucket: string, user = this.#firstUser): S3StoreSpec {
+    const key = (part: string): SecretRef => ({ from: 'file', path: this.#keyFile(user, part) });
+    return {
+      kind: 's3',
+      endpoint: this.endpoint,
+      bucket,
+      prefix: '',
+      region: 'us-east-1',
+      pathStyle: true,
+      credentials: { accessKeyId: key('id'), secretAccessKey: key('secret') },
+      ...(this.#options.tls && { caFile: this.#options.tls.caFile }),
+    };
+  }
+
   /** A process that can be frozen (a hung disk, a hung server) and thawed. */
   process(which: 'osd' | 'gateway'): ServerProcess {
     const found = which === 'osd' ? this.#osd : this.#gateway;
@@ -139,7 +159,7 @@ export class RgwServer {
 
   async #start(): Promise<void> {
     const { directory, fsid, monitorPort } = this.#conf;
-    for (const part of ['mon', 'osd', 'rgw', 'log', 'run']) {
+    for (const part of ['mon', 'osd', 'rgw', 'log', 'run', 'keys']) {
       await rm(join(directory, part), { recursive: true, force: true });
       await mkdir(join(directory, part), { recursive: true, mode: 0o700 });
     }
@@ -157,11 +177,36 @@ export class RgwServer {
     this.#osd = await this.#spawn('ceph-osd', ['-i', '0']);
     await this.startGateway();
     for (const user of this.#options.users) await this.#createUser(user);
+    for (const bucket of this.#options.buckets ?? []) await this.#createBucket(bucket);
   }
 
   async #createUser({ name, accessKeyId, secretAccessKey }: RgwUser): Promise<void> {
     const keys = [`--access-key=${accessKeyId}`, `--secret-key=${secretAccessKey}`];
     await this.admin('user', 'create', `--uid=${name}`, `--display-name=${name}`, ...keys, '--max-buckets=0');
+    await writeFile(this.#keyFile(name, 'id'), accessKeyId, { mode: 0o600 });
+    await writeFile(this.#keyFile(name, 'secret'), secretAccessKey, { mode: 0o600 });
+  }
+
+  async #createBucket(bucket: string): Promise<void> {
+    const [user] = this.#options.users;
+    const store = await S3Store.open({
+      spec: this.storeSpec(bucket),
+      site: 'dev',
+      ...(user && { credentials: user }),
+    });
+    try {
+      await store.createBucket();
+    } finally {
+      store.close();
+    }
+  }
+
+  get #firstUser(): string {
+    return this.#options.users[0]?.name ?? '';
+  }
+
+  #keyFile(user: string, part: string): string {
+    return join(this.#conf.directory, 'keys', `${user}.${part}`);
   }
 
   get #confFile(): string {
@@ -176,6 +221,7 @@ export class RgwServer {
       outlivesUs: this.#options.outlivesUs ?? false,
     });
     this.#options.onProcess?.(started.pid);
+    void started.exit.then(() => this.#options.onProcessEnd?.(started.pid));
     return started;
   }
 

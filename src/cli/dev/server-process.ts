@@ -16,14 +16,15 @@ export interface ServerProcessOptions {
 /** A server in the foreground of its own process, started here and ended by its pid. */
 export class ServerProcess {
   readonly pid: number;
+  /** Resolves when it has ended, with how: a signal's name or `exit code N`. */
+  readonly exit: Promise<string>;
   readonly #child: ChildProcess;
-  readonly #exit: Promise<string>;
   #ended: string | undefined;
 
   private constructor(child: ChildProcess, pid: number, exit: Promise<string>) {
     this.#child = child;
     this.pid = pid;
-    this.#exit = exit;
+    this.exit = exit;
     void exit.then((how) => (this.#ended = how));
   }
 
@@ -56,7 +57,7 @@ export class ServerProcess {
     }
   }
 
-  /** How it ended: a signal's name or its exit code; undefined while it runs. */
+  /** How it ended; undefined while it runs. */
   get ended(): string | undefined {
     return this.#ended;
   }
@@ -74,7 +75,7 @@ export class ServerProcess {
   async kill(): Promise<void> {
     if (this.#ended !== undefined) return;
     this.#child.kill('SIGKILL');
-    await this.#exit;
+    await this.exit;
   }
 }
 
