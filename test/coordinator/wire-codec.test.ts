@@ -1,3 +1,4 @@
+import { describe, expect, test } from '@jest/globals';
 import fc, { type Arbitrary } from 'fast-check';
 import { clientFrames, type FrameCodec, serverFrames } from '../../src/coordinator/wire/frame.js';
 import { GFS_ERROR_CODES, GfsError } from '../../src/core/index.js';
@@ -79,7 +80,7 @@ describe('what is not well-formed', () => {
     .map((messages) => (clientFrames as FrameCodec<object>).encode(messages));
 
   /** A peer's bytes either are messages or a GfsError that says they are not. */
-  function readOrRefused(codec: FrameCodec<never>, bytes: Uint8Array): void {
+  function readOrRefused(codec: { decode(bytes: Uint8Array): unknown }, bytes: Uint8Array): void {
     try {
       codec.decode(bytes);
     } catch (thrown) {
@@ -91,7 +92,7 @@ describe('what is not well-formed', () => {
   test('a frame that was cut short is refused, or is a shorter frame', () => {
     fc.assert(
       fc.property(anyFrame, fc.nat(), (bytes, cut) => {
-        readOrRefused(clientFrames as FrameCodec<never>, bytes.subarray(0, cut % bytes.length));
+        readOrRefused(clientFrames, bytes.subarray(0, cut % bytes.length));
       }),
       { numRuns: 2000 },
     );
@@ -103,8 +104,8 @@ describe('what is not well-formed', () => {
       fc.property(anyFrame, fc.array(change, { minLength: 1, maxLength: 5 }), (bytes, changes) => {
         const damaged = Uint8Array.from(bytes);
         for (const { at, to } of changes) damaged[at % damaged.length] = to;
-        readOrRefused(clientFrames as FrameCodec<never>, damaged);
-        readOrRefused(serverFrames as FrameCodec<never>, damaged);
+        readOrRefused(clientFrames, damaged);
+        readOrRefused(serverFrames, damaged);
       }),
       { numRuns: 5000 },
     );
@@ -113,8 +114,8 @@ describe('what is not well-formed', () => {
   test('random bytes are read or refused', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-        readOrRefused(clientFrames as FrameCodec<never>, bytes);
-        readOrRefused(serverFrames as FrameCodec<never>, bytes);
+        readOrRefused(clientFrames, bytes);
+        readOrRefused(serverFrames, bytes);
       }),
       { numRuns: 5000 },
     );
@@ -134,7 +135,7 @@ describe('what is not well-formed', () => {
     ['a request of no kind', [0x0a, 4, 0x12, 2, 0x08, 1]],
   ])('%s is CORRUPT', (_what, bytes) => {
     expect(() => clientFrames.decode(Uint8Array.from(bytes))).toThrow(
-      expect.objectContaining({ code: 'CORRUPT' }) as Error,
+      expect.objectContaining({ code: 'CORRUPT' }),
     );
   });
 
@@ -156,7 +157,7 @@ describe('what is not well-formed', () => {
     ],
   ])('%s is not sent: EINVAL', (_what, message) => {
     expect(() => clientFrames.encode([message as never])).toThrow(
-      expect.objectContaining({ code: 'EINVAL' }) as Error,
+      expect.objectContaining({ code: 'EINVAL' }),
     );
   });
 });

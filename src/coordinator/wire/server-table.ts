@@ -1,6 +1,6 @@
 import type { Dentry, RecordWrite } from '../../namespace/index.js';
 import type { Notice, Result, SentEntry, SentInode, ServerMessage } from './messages.js';
-import { many, maybe, message, one, union } from './message-types.js';
+import { many, maybe, message, one, orUndefined, union } from './message-types.js';
 import { lockRange, sessionRef, siteSpec } from './shared-table.js';
 import {
   bool,
@@ -36,10 +36,10 @@ const xattr = message<{ readonly name: string; readonly value: Uint8Array }>({
 });
 
 const recordWrite = union<RecordWrite, 'kind'>('kind', {
-  inode: [1, { ino: one(1, ino), record: maybe(2, inodeRecord) }],
+  inode: [1, { ino: one(1, ino), record: orUndefined(2, inodeRecord) }],
   dentry: [2, { parent: one(1, ino), name: one(2, name), ino: one(3, ino), type: one(4, uint32) }],
   'no-dentry': [3, { parent: one(1, ino), name: one(2, name) }],
-  xattr: [4, { ino: one(1, ino), name: one(2, byteString), value: maybe(3, bytes) }],
+  xattr: [4, { ino: one(1, ino), name: one(2, byteString), value: orUndefined(3, bytes) }],
   orphan: [5, { ino: one(1, ino), present: one(2, bool) }],
 });
 
