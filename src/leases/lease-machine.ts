@@ -75,6 +75,12 @@ export class LeaseMachine<Token> {
     return holders;
   }
 
+  /** Who waits for an inode, in order. */
+  waiters(ino: Ino): { readonly session: SessionId; readonly mode: LeaseMode }[] {
+    const waiters = this.#queues.get(ino)?.waiters ?? [];
+    return waiters.map(({ session, wanted }) => ({ session, mode: wanted }));
+  }
+
   /** Whether any session has the inode open, or in its kernel: an orphan is to be kept. */
   isKnown(ino: Ino): boolean {
     let known = false;

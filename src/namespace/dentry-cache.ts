@@ -42,6 +42,17 @@ export class DentryCache {
     this.#youngCount = 0;
   }
 
+  /** Every inode that a cached name means, and one such name: in a walk through all of them. */
+  places(): Map<Ino, { readonly parent: Ino; readonly name: Name }> {
+    const places = new Map<Ino, { parent: Ino; name: Name }>();
+    for (const generation of [this.#old, this.#young]) {
+      for (const [parent, names] of generation) {
+        for (const [name, dentry] of names) if (dentry !== ABSENT) places.set(dentry.ino, { parent, name });
+      }
+    }
+    return places;
+  }
+
   clear(): void {
     this.#young.clear();
     this.#old.clear();

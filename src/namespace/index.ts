@@ -13,6 +13,7 @@ export * from './limits.js';
 export { MemoryStore } from './memory-store.js';
 export { type Executed, Namespace, type NamespaceOptions, type OpenOptions } from './namespace.js';
 export * from './records.js';
+export { STORE_SCHEMA } from './store-schema.js';
 export { SortedKeys } from './sorted-keys.js';
 export * from './view.js';
 export { TwoGenerationMap } from './two-generation-map.js';

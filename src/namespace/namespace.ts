@@ -231,6 +231,24 @@ export class Namespace implements NamespaceView {
     return findPath(this.#kv, this.#keys, ROOT_INO, ino);
   }
 
+  /**
+   * Paths as far as the names that are cached at the moment tell them, for reports on many inodes: undefined
+   * for what they do not.
+   */
+  cachedPaths(): (ino: Ino) => string | undefined {
+    const places = this.#dentries.places();
+    return (ino) => {
+      const names: Name[] = [];
+      for (let at = ino; at !== ROOT_INO;) {
+        const place = places.get(at);
+        if (place === undefined || this.dentry(place.parent, place.name)?.ino !== at) return undefined;
+        names.unshift(place.name);
+        at = place.parent;
+      }
+      return `/${names.join('/')}`;
+    };
+  }
+
   /** `count` consecutive inode numbers for commands that make inodes; never given twice. */
   reserveInos(count: number): { readonly first: Ino; readonly count: number } {
     return { first: this.#inos.reserve(count), count };
