@@ -97,8 +97,8 @@ export class ControlClient implements MountControl {
     throw new GfsError(known ? (code as GfsErrorCode) : 'INTERNAL', message);
   }
 
-  async status(): Promise<MountStatus> {
-    return (await this.#call('/v1/status', {}, QUICK_MS)) as MountStatus;
+  async status(withinMs = QUICK_MS): Promise<MountStatus> {
+    return (await this.#call('/v1/status', {}, withinMs)) as MountStatus;
   }
 
   async info(path: string): Promise<FileInfo> {

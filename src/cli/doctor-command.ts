@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { diagnose } from './doctor-checks.js';
 import { gatherFacts } from './doctor-facts.js';
-import { outputOption, parseOutputFormat, printJson, printLines, tableLines } from './output.js';
+import { outputOption, parseOutputFormat, printFindings, tableLines } from './output.js';
 import { problem } from './problem.js';
 import { defaultStateDir } from './state-dir.js';
 
@@ -10,15 +10,12 @@ async function run(options: { state?: string; output: string }): Promise<void> {
   const format = parseOutputFormat(options.output);
   const stateDir = resolve(options.state ?? defaultStateDir());
   const checks = diagnose(await gatherFacts(stateDir));
-  if (format === 'json') printJson(checks);
-  else {
-    const rows = checks.map((check) => [
-      check.verdict,
-      check.name,
-      check.advice === '' ? check.finding : `${check.finding}: ${check.advice}`,
-    ]);
-    printLines(tableLines(['', 'CHECK', 'FINDING'], rows));
-  }
+  const rows = checks.map((check) => [
+    check.verdict,
+    check.name,
+    check.advice === '' ? check.finding : `${check.finding}: ${check.advice}`,
+  ]);
+  await printFindings(format, { value: checks, lines: () => tableLines(['', 'CHECK', 'FINDING'], rows) });
   const failed = checks.filter((check) => check.verdict === 'fail');
   if (failed.length > 0) {
     const names = failed.map((check) => check.name).join(', ');

@@ -17,7 +17,7 @@ import { delimiter, dirname, join } from 'node:path';
 import type { NativeAddon } from '../core/native.js';
 import type { Facts } from './doctor-checks.js';
 import { globalfsMounts, mountOf, readMounts } from './mountinfo.js';
-import { isStale } from './mountpoint.js';
+import { reach } from './reach.js';
 
 const CAP_SYS_ADMIN_BIT = 21n;
 
@@ -114,9 +114,9 @@ async function stateFacts(path: string, native: NativeAddon | undefined): Promis
 }
 
 async function staleMounts(): Promise<string[]> {
-  const stale: string[] = [];
-  for (const { mountpoint } of globalfsMounts()) if (await isStale(mountpoint)) stale.push(mountpoint);
-  return stale;
+  const mountpoints = globalfsMounts().map(({ mountpoint }) => mountpoint);
+  const reached = await Promise.all(mountpoints.map((mountpoint) => reach(mountpoint)));
+  return mountpoints.filter((_, i) => reached[i] === 'stale');
 }
 
 export async function gatherFacts(stateDir: string): Promise<Facts> {

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { textOf } from './byte-paths.js';
 import type { FsckProblem, FsckReport } from './mount-service.js';
-import { outputOption, parseOutputFormat, printJson, printLines, tableLines } from './output.js';
+import { outputOption, parseOutputFormat, printFindings, tableLines } from './output.js';
 import { problem } from './problem.js';
 import { openTarget } from './targets.js';
 
@@ -49,8 +49,7 @@ async function run(
   } finally {
     await target.close();
   }
-  if (format === 'json') printJson(report);
-  else printLines(describe(report));
+  await printFindings(format, { value: report, lines: () => describe(report) });
   const left = report.problems.filter((found) => !found.repaired).length;
   if (left > 0) {
     const whatToDo =

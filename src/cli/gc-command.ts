@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { GcReport } from './mount-service.js';
-import { outputOption, parseOutputFormat, printJson, printLines } from './output.js';
+import { outputOption, parseOutputFormat, printFindings } from './output.js';
 import { formatBytes, formatDuration, parseDurationMs } from './quantities.js';
 import { openTarget } from './targets.js';
 
@@ -24,8 +24,10 @@ async function run(
   } finally {
     await target.close();
   }
-  if (format === 'json') printJson(report);
-  else printLines([`${describe(report, options.delete ?? false)}; older than ${formatDuration(graceMs)}`]);
+  await printFindings(format, {
+    value: report,
+    lines: () => [`${describe(report, options.delete ?? false)}; older than ${formatDuration(graceMs)}`],
+  });
 }
 
 export function gcCommand(): Command {

@@ -3,14 +3,7 @@ import { absoluteBytes, argumentBytes, bytesOf, realBytes } from './byte-paths.j
 import { ControlClient } from './control-client.js';
 import type { FileInfo } from './mount-service.js';
 import { globalfsMounts, mountOf, readMounts } from './mountinfo.js';
-import {
-  outputOption,
-  parseOutputFormat,
-  printJson,
-  printLines,
-  propertyLines,
-  tableLines,
-} from './output.js';
+import { outputOption, parseOutputFormat, printFindings, propertyLines, tableLines } from './output.js';
 import { problem } from './problem.js';
 import { formatBytes } from './quantities.js';
 
@@ -68,8 +61,10 @@ async function run(paths: string[], options: { output: string }): Promise<void> 
     const place = await locate(path);
     infos.push({ path, ...(await new ControlClient(place.stateDir).info(place.path)) });
   }
-  if (format === 'json') printJson(infos);
-  else printLines(infos.flatMap((info, i) => [...(i === 0 ? [] : ['']), ...describe(info.path, info)]));
+  await printFindings(format, {
+    value: infos,
+    lines: () => infos.flatMap((info, i) => [...(i === 0 ? [] : ['']), ...describe(info.path, info)]),
+  });
 }
 
 export function infoCommand(): Command {

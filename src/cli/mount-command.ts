@@ -2,7 +2,8 @@ import { basename, relative } from 'node:path';
 import { Command, Option } from 'commander';
 import { toGfsError } from '../core/errors.js';
 import { isBackgroundChild, mountInBackground, reportToParent } from './background.js';
-import { planMount, type MountFlags, type MountPlan } from './mount-plan.js';
+import type { MountConfig } from './config/mount-config.js';
+import { configFileOf, planMount, type MountFlags, type MountPlan } from './mount-plan.js';
 import type { RunningMount } from './mount-service.js';
 import { DEFAULT_MOUNTPOINT } from './mountpoint.js';
 import { printLines } from './output.js';
@@ -14,14 +15,15 @@ Mount options (-o, separated by commas):
   ro, rw                     read-only or not
   allow_other, noallow_other whether other users may enter (root's default: yes)
   passthrough, nopassthrough whether the kernel reads and writes cached files directly (default: where it can)
-  locks=kernel|shared        where file locks are kept (default: kernel)
-  state=DIR, cache_size=SIZE, flush_interval=TIME   as the options above
+  locks=kernel|shared        where file locks are kept (default: kernel; in a cluster: shared)
+  config=FILE, state=DIR, cache_size=SIZE, flush_interval=TIME   as the options above
   nosuid, nodev, noexec, noatime, nodiratime, sync, dirsync   as in mount(8)
   Words for other readers of fstab (defaults, _netdev, nofail, x-...) are ignored.
 
 Examples:
   globalfs mount                                   ${DEFAULT_MOUNTPOINT}, in the background
   globalfs mount -f ~/globalfs                     in the foreground, until Ctrl-C
+  globalfs mount --config globalfs.yaml /globalfs  in a cluster
   globalfs mount -o ro,noatime --cache-size 20G /mnt/data`;
 
 const collect = (value: string, earlier: string[]): string[] => [...earlier, value];
@@ -37,6 +39,9 @@ async function greet(mount: RunningMount, mountpoint: string, plan: MountPlan): 
   printLines([
     `GlobalFS is mounted at ${mountpoint} (${inodes === 1 ? 'empty' : `${inodes} inodes`}).`,
     `  state:       ${plan.stateDir}`,
+    ...(plan.cluster === undefined
+      ? []
+      : [`  cluster:     site ${plan.cluster.site}, by ${plan.cluster.coordinators.join(', ')}`]),
     `  passthrough: ${passthrough.enabled ? 'on' : 'off'} (${passthrough.reason})`,
     'Try, in another terminal:',
     `  echo hello > ${mountpoint}/hello && cat ${mountpoint}/hello`,
@@ -61,12 +66,20 @@ async function serveAsChild(plan: MountPlan): Promise<void> {
   }
 }
 
+async function readConfig(flags: MountFlags): Promise<MountConfig | undefined> {
+  const file = configFileOf(flags);
+  if (file === undefined) return undefined;
+  const { loadMountConfig } = await import('./config/mount-config.js');
+  return loadMountConfig(file);
+}
+
 async function run(mountpoint: string | undefined, flags: MountFlags): Promise<void> {
-  const plan = planMount(mountpoint, flags, {
+  const user = {
     uid: process.getuid?.() ?? 0,
     env: process.env,
     stderrIsTerminal: process.stderr.isTTY,
-  });
+  };
+  const plan = planMount(mountpoint, flags, user, await readConfig(flags));
   if (plan.foreground) return serveInForeground(plan);
   if (isBackgroundChild()) return serveAsChild(plan);
   makeStateDir(plan.stateDir);
@@ -81,6 +94,7 @@ export function mountCommand(): Command {
     .addOption(
       new Option('-o, --option <LIST>', 'mount options, see below').argParser(collect).default([], 'none'),
     )
+    .option('--config <FILE>', 'the cluster to belong to (globalfs.yaml); without it the filesystem is local')
     .option(
       '--state <DIR>',
       'where all data is kept (default: /var/lib/globalfs, or ~/.local/share/globalfs)',

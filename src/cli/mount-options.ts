@@ -10,6 +10,8 @@ export interface MountOptions {
   stateDir?: string;
   cacheSize?: CacheSize;
   flushIntervalMs?: number;
+  /** globalfs.yaml */
+  config?: string;
   /** In the order they were given; a later word takes back the earlier one that it contradicts. */
   kernelOptions: string[];
 }
@@ -68,6 +70,10 @@ const VALUES: ReadonlyMap<string, Assign> = new Map(
     state: (value, o) => {
       if (value === '') throw problem('CONFIG', 'no directory given', '-o state', "write '-o state=DIR'");
       o.stateDir = value;
+    },
+    config: (value, o) => {
+      if (value === '') throw problem('CONFIG', 'no file given', '-o config', "write '-o config=FILE'");
+      o.config = value;
     },
     cache_size: (value, o) => (o.cacheSize = parseCacheSize(value, '-o cache_size')),
     flush_interval: (value, o) => (o.flushIntervalMs = parseDurationMs(value, '-o flush_interval')),

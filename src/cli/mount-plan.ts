@@ -1,12 +1,13 @@
 import { statfs } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
+import type { MountConfig } from './config/mount-config.js';
 import { parseMountOptions } from './mount-options.js';
-import type { MountSettings } from './mount-service.js';
+import type { ClusterSettings, MountSettings } from './mount-service.js';
 import { DEFAULT_MOUNTPOINT } from './mountpoint.js';
 import { problem } from './problem.js';
 import { parseCacheSize, parseDurationMs, type CacheSize } from './quantities.js';
 import { defaultStateDir } from './state-dir.js';
-import { LOG_LEVELS, type LogLevel } from './log-level.js';
+import { planLogLevel, type LogLevel } from './log-level.js';
 
 /** doc/OPERATIONS.md promises this number: what was closed longer ago survives a crash of the process. */
 export const DEFAULT_FLUSH_INTERVAL_MS = 5000;
@@ -17,6 +18,7 @@ const FLUSH_INTERVAL_MIN_MS = 10;
 export interface MountFlags {
   foreground?: boolean;
   option: string[];
+  config?: string;
   state?: string;
   cacheSize?: string;
   flushInterval?: string;
@@ -31,18 +33,6 @@ export interface MountPlan extends Omit<MountSettings, 'cacheBytes' | 'logger'> 
   /** undefined: stderr */
   readonly logFile: string | undefined;
   readonly logLevel: LogLevel;
-}
-
-function planLogLevel(flags: MountFlags, toTerminal: boolean): LogLevel {
-  if (flags.logLevel === undefined) return toTerminal ? 'warn' : 'info';
-  const level = LOG_LEVELS.find((known) => known === flags.logLevel);
-  if (level !== undefined) return level;
-  throw problem(
-    'CONFIG',
-    `not a log level: '${flags.logLevel}'`,
-    '--log-level',
-    `use ${LOG_LEVELS.join(', ')}`,
-  );
 }
 
 function planLogFile(flags: MountFlags, mountpoint: string, stateDir: string): string | undefined {
@@ -60,8 +50,19 @@ function planLogFile(flags: MountFlags, mountpoint: string, stateDir: string): s
   return logFile;
 }
 
+/** The globalfs.yaml that is named, if any; absolute. */
+export function configFileOf(flags: MountFlags): string | undefined {
+  const named = flags.config ?? parseMountOptions(flags.option).config;
+  return named === undefined ? undefined : resolve(named);
+}
+
+function clusterOf({ cacheSize: _, ...cluster }: MountConfig): ClusterSettings {
+  return cluster;
+}
+
 /**
- * Options on their own win over words of `-o`, and these over defaults.
+ * Options on their own win over words of `-o`, these over the configuration file, and that over defaults.
+ * @param config what the file of `configFileOf` says: the mount then belongs to a cluster
  * @param user who mounts: root lets other users in unless told otherwise
  * @throws GfsError CONFIG
  */
@@ -69,6 +70,7 @@ export function planMount(
   mountpoint: string | undefined,
   flags: MountFlags,
   user: { uid: number; env: NodeJS.ProcessEnv; stderrIsTerminal: boolean },
+  config?: MountConfig,
 ): MountPlan {
   const said = parseMountOptions(flags.option);
   const target = resolve(mountpoint ?? DEFAULT_MOUNTPOINT);
@@ -98,17 +100,21 @@ export function planMount(
     mountpoint: target,
     stateDir,
     cacheSize:
-      flags.cacheSize === undefined ? said.cacheSize : parseCacheSize(flags.cacheSize, '--cache-size'),
+      flags.cacheSize === undefined
+        ? (said.cacheSize ?? config?.cacheSize)
+        : parseCacheSize(flags.cacheSize, '--cache-size'),
     readOnly: said.readOnly ?? false,
     allowOther: said.allowOther ?? user.uid === 0,
     passthrough: said.passthrough ?? true,
-    locks: said.locks ?? 'kernel',
+    // Other machines' locks count in a cluster.
+    locks: said.locks ?? (config === undefined ? 'kernel' : 'shared'),
     flushIntervalMs,
     // The kernel itself refuses to write, whoever asks.
     kernelOptions: said.readOnly === true ? ['ro', ...said.kernelOptions] : said.kernelOptions,
     foreground: flags.foreground ?? false,
     logFile,
-    logLevel: planLogLevel(flags, logFile === undefined && user.stderrIsTerminal),
+    logLevel: planLogLevel(flags.logLevel, logFile === undefined && user.stderrIsTerminal),
+    ...(config === undefined ? {} : { cluster: clusterOf(config) }),
   };
 }
 

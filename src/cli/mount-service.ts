@@ -1,4 +1,21 @@
 import type { Logger } from '../core/logger.js';
+import type { Patience, TlsFiles } from './config/fields.js';
+
+/** The cluster that a mount belongs to: globalfs.yaml, without what is the node's own affair. */
+export interface ClusterSettings {
+  /** `host:port` of each; the leader is found among them. */
+  readonly coordinators: readonly string[];
+  /** The site whose store is the near one: its name in `globalfs site list`. */
+  readonly site: string;
+  /** What tells this machine from others of its site. */
+  readonly member: string;
+  /** Set: TLS with this client certificate. */
+  readonly tls: TlsFiles | undefined;
+  /** Calls while no coordinator answers: wait, or fail with EIO. */
+  readonly unreachable: Patience;
+  /** Writers while the site's store does not answer and no more may be staged: wait, or fail with ENOSPC. */
+  readonly storeUnreachable: Patience;
+}
 
 /**
  * What the commands need of a mount and of a state directory: plain data in, plain JSON out. `compose.ts`
@@ -21,7 +38,22 @@ export interface MountSettings {
   readonly flushIntervalMs: number;
   /** Words of mount(8) for the kernel: `ro` and some of KERNEL_OPTIONS (mount-options.ts). */
   readonly kernelOptions: readonly string[];
+  /** Absent: the namespace is in the state directory, for this mount alone. */
+  readonly cluster?: ClusterSettings;
   readonly logger: Logger;
+}
+
+/** What a mount in a cluster says of its place there. */
+export interface ClusterMembership {
+  readonly coordinators: readonly string[];
+  /** As in ClusterSettings; for commands on this machine that ask the same coordinators. */
+  readonly tls: TlsFiles | null;
+  readonly site: string;
+  readonly member: string;
+  /** null before the first coordinator answered. */
+  readonly session: string | null;
+  /** The session's leases hold now. */
+  readonly connected: boolean;
 }
 
 export interface MountStatus {
@@ -46,6 +78,8 @@ export interface MountStatus {
   readonly store: { readonly path: string };
   /** Requests answered since the start, by opcode: `{ LOOKUP: 12 }`. Empty when nothing is mounted. */
   readonly requests: Readonly<Record<string, number>>;
+  /** Absent when the namespace is the mount's own. */
+  readonly cluster?: ClusterMembership;
 }
 
 export interface BlockInfo {

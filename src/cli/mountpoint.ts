@@ -1,9 +1,10 @@
-import { mkdir, readdir, realpath, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { toGfsError } from '../core/errors.js';
 import type { Logger } from '../core/logger.js';
 import { FS_TYPE, globalfsMounts, mountAt, readMounts, type MountEntry } from './mountinfo.js';
 import { problem } from './problem.js';
+import { reach } from './reach.js';
 import { runningOwner } from './state-dir.js';
 import { unmount } from './unmount.js';
 
@@ -11,12 +12,6 @@ export const DEFAULT_MOUNTPOINT = '/globalfs';
 
 /** Crashes at one mount point may have left several mounts on top of each other; more is a loop of ours. */
 const STALE_MOUNTS_MAX = 64;
-
-/**
- * statfs(2) of a FUSE mount asks its server each time, and waits; a live one answers in microseconds. (stat(2)
- * may be answered from the kernel's cache, long after the server has ended.)
- */
-const STATFS_MS = 5000;
 
 /** The path as mountinfo has it: absolute, its parents' symlinks resolved; works on a stale mount too. */
 export async function canonicalMountpoint(path: string): Promise<string> {
@@ -31,24 +26,6 @@ export async function canonicalMountpoint(path: string): Promise<string> {
   } catch {
     return absolute;
   }
-}
-
-type Reach = 'alive' | 'stale' | 'hangs';
-
-/** Whether somebody serves the mount: ENOTCONN is "Transport endpoint is not connected". */
-async function reach(path: string): Promise<Reach> {
-  const timer = AbortSignal.timeout(STATFS_MS);
-  const hung = new Promise<Reach>((settle) => timer.addEventListener('abort', () => settle('hangs')));
-  const asked = statfs(path).then(
-    (): Reach => 'alive',
-    (thrown: unknown): Reach =>
-      ['ENOTCONN', 'ECONNABORTED'].includes((thrown as NodeJS.ErrnoException).code ?? '') ? 'stale' : 'alive',
-  );
-  return Promise.race([asked, hung]);
-}
-
-export async function isStale(mountpoint: string): Promise<boolean> {
-  return (await reach(mountpoint)) === 'stale';
 }
 
 function alreadyMounted(mountpoint: string, entry: MountEntry): never {

@@ -1,17 +1,57 @@
 import { Option } from 'commander';
-import { exitCodeOf, toGfsError } from '../core/errors.js';
+import { assertNever } from '../core/assert.js';
+import { exitCodeOf, type GfsError, toGfsError } from '../core/errors.js';
+import type { YamlProblem } from './config/yaml-document.js';
 import { oneLine, problem } from './problem.js';
 
-export const OUTPUT_FORMATS = ['table', 'json'] as const;
+/** `wide` is a table with more columns. */
+export const OUTPUT_FORMATS = ['table', 'wide', 'json', 'yaml'] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 export function parseOutputFormat(text: string): OutputFormat {
-  if (text === 'table' || text === 'json') return text;
-  throw problem('CONFIG', `not an output format: '${text}'`, '-o', "use 'table' or 'json'");
+  const format = OUTPUT_FORMATS.find((known) => known === text);
+  if (format !== undefined) return format;
+  throw problem('CONFIG', `not an output format: '${text}'`, '-o', `use ${OUTPUT_FORMATS.join(', ')}`);
 }
 
 export function outputOption(): Option {
-  return new Option('-o, --output <FORMAT>', 'table or json').default('table');
+  return new Option('-o, --output <FORMAT>', 'table, wide, json or yaml').default('table');
+}
+
+/** What a command found: for programs, and for people. */
+export interface Findings {
+  /** Plain data: what JSON and YAML print. */
+  readonly value: unknown;
+  /** @param wide with everything that a broad terminal has room for */
+  lines(wide: boolean): readonly string[];
+  /** For people, when there is nothing to list. */
+  readonly note?: string | undefined;
+  /** What could not be found out; told after the rest. */
+  readonly failure?: GfsError;
+}
+
+/** The lines that a format makes of it. */
+export async function renderLines(format: OutputFormat, findings: Findings): Promise<readonly string[]> {
+  switch (format) {
+    case 'table':
+    case 'wide':
+      return findings.lines(format === 'wide');
+    case 'json':
+      return JSON.stringify(findings.value, undefined, 2).split('\n');
+    case 'yaml': {
+      const { yamlText } = await import('./config/yaml-document.js');
+      // As JSON has it: what is undefined is left out.
+      return yamlText(JSON.parse(JSON.stringify(findings.value)))
+        .trimEnd()
+        .split('\n');
+    }
+    default:
+      return assertNever(format);
+  }
+}
+
+export async function printFindings(format: OutputFormat, findings: Findings): Promise<void> {
+  printLines(await renderLines(format, findings));
 }
 
 /** Control characters of a file name must not reach the terminal. */
@@ -41,19 +81,19 @@ export function printLines(lines: readonly string[]): void {
   for (const line of lines) console.log(line);
 }
 
-export function printJson(value: unknown): void {
-  console.log(JSON.stringify(value, undefined, 2));
-}
-
 /** What a person at the terminal should know, apart from the result. */
 export function printNote(text: string): void {
   console.error(`globalfs: ${oneLine(text)}`);
 }
 
-/** Tells an error on one line of stderr and returns the exit code for it. */
+/** Tells an error on one line of stderr, with the places of a file that it is about, and returns its exit code. */
 export function printError(thrown: unknown): number {
   const error = toGfsError(thrown);
   console.error(`globalfs: ${printable(oneLine(error.message))}`);
+  const problems = (error.context.problems ?? []) as readonly YamlProblem[];
+  for (const line of problems.flatMap(({ excerpt }) => excerpt.split('\n'))) {
+    console.error(`  ${printable(line)}`);
+  }
   return exitCodeOf(error.code);
 }
 

@@ -30,6 +30,7 @@ async function start(plan: MountPlan, logger: ProcessLogger): Promise<Serving> {
     locks: plan.locks,
     flushIntervalMs: plan.flushIntervalMs,
     kernelOptions: plan.kernelOptions,
+    ...(plan.cluster === undefined ? {} : { cluster: plan.cluster }),
     logger,
   });
   // Whoever awaits `ended` comes later; until then its failure must not count as unhandled.
@@ -71,7 +72,7 @@ function stopOnSignals(serving: Serving, logger: ProcessLogger, hangupStops: boo
 }
 
 /** An error that nobody caught is a bug: its cause goes to the log, the process ends, no data is touched. */
-function dieOnBugs(logger: ProcessLogger): void {
+export function dieOnBugs(logger: ProcessLogger): void {
   const die = (thrown: unknown): void => {
     logger.error('unexpected error; the process ends', errorFields(thrown));
     // The mount point is left stale on purpose: with it gone, programs would write to the directory beneath.
@@ -82,7 +83,7 @@ function dieOnBugs(logger: ProcessLogger): void {
 }
 
 /** Where it comes from matters of a bug only; all else is said by the message. */
-function failureFields(thrown: unknown): LogFields {
+export function failureFields(thrown: unknown): LogFields {
   const { stack, ...fields } = errorFields(toGfsError(thrown));
   return fields.code === 'INTERNAL' ? { ...fields, stack } : fields;
 }

@@ -1,122 +1,62 @@
 import { Command } from 'commander';
 import { toGfsError } from '../core/errors.js';
-import { ControlClient } from './control-client.js';
-import type { MountStatus } from './mount-service.js';
-import { globalfsMounts, type GlobalfsMount } from './mountinfo.js';
-import { isStale } from './mountpoint.js';
-import {
-  outputOption,
-  parseOutputFormat,
-  printJson,
-  printLines,
-  printNote,
-  propertyLines,
-  tableLines,
-} from './output.js';
-import { problem } from './problem.js';
-import { formatBytes, formatDuration } from './quantities.js';
+import { CLUSTER_HELP, clusterOfMounts, clusterOptions, namedCluster, type ClusterFlags } from './cluster.js';
+import { clusterLines } from './cluster-lines.js';
+import { withCluster } from './cluster-session.js';
+import { localDetails, localTable } from './local-lines.js';
+import { askMount, askMounts, type LocalMount } from './local-mounts.js';
+import { outputOption, type Findings } from './output.js';
 import { mountedAt } from './targets.js';
+import { show, watchOption, type ListingFlags } from './watch.js';
 
-/** `stale`: its process has ended. `unreachable`: it does not answer us; `error` says why. */
-type MountReport =
-  | ({ readonly state: 'serving' } & MountStatus)
-  | {
-      readonly state: 'stale' | 'unreachable';
-      readonly mountpoint: string;
-      readonly stateDir: string;
-      readonly error: string;
-    };
+function localFindings(mounts: readonly LocalMount[]): Findings {
+  return {
+    value: mounts,
+    lines: (wide) => (mounts.length === 0 ? [] : localTable(mounts, wide)),
+    note: mounts.length === 0 ? "nothing is mounted; 'globalfs mount' mounts" : undefined,
+  };
+}
 
-async function ask({ mountpoint, stateDir }: GlobalfsMount): Promise<MountReport> {
+/** The cluster that was named, or that a mount here belongs to, and the mounts of this machine. */
+async function lookAtAll(flags: ClusterFlags): Promise<Findings> {
+  const [mounts, named] = await Promise.all([askMounts(), namedCluster(flags)]);
+  const local = localFindings(mounts);
+  const cluster = named ?? clusterOfMounts(mounts);
+  if (cluster === undefined) return local;
+  const here = (wide: boolean): readonly string[] => (mounts.length === 0 ? [] : ['', ...local.lines(wide)]);
   try {
-    const status = await new ControlClient(stateDir).status();
-    if (status.mountpoint === mountpoint) return { state: 'serving', ...status };
-    throw problem('UNAVAILABLE', 'its state directory is mounted elsewhere', status.mountpoint ?? '', '');
+    const status = await withCluster(cluster, (api) => api.status());
+    return {
+      value: { ...status, local: mounts },
+      lines: (wide) => [...clusterLines(status, wide), ...here(wide)],
+    };
   } catch (thrown) {
-    if (!(await isStale(mountpoint))) {
-      return { state: 'unreachable', mountpoint, stateDir, error: toGfsError(thrown).message };
-    }
-    const error = `its process has ended; mount there again, or 'globalfs umount ${mountpoint}'`;
-    return { state: 'stale', mountpoint, stateDir, error };
+    const failure = toGfsError(thrown);
+    const { code, message } = failure;
+    return { value: { error: { code, message }, local: mounts }, lines: local.lines, failure };
   }
 }
 
-const HEAD = [
-  'MOUNTPOINT',
-  'STATE',
-  'PID',
-  'UP',
-  'INODES',
-  'CACHED',
-  'STAGED',
-  'PASSTHROUGH',
-  'STATE DIRECTORY',
-];
-
-function row(report: MountReport): string[] {
-  if (report.state !== 'serving') {
-    return [report.mountpoint, report.state, '-', '-', '-', '-', '-', '-', report.stateDir];
-  }
-  return [
-    report.mountpoint ?? '-',
-    report.state,
-    String(report.pid),
-    formatDuration(report.uptimeMs),
-    String(report.inodes),
-    formatBytes(report.cache.bytes),
-    formatBytes(report.staged.bytes),
-    report.passthrough.enabled ? 'on' : 'off',
-    report.stateDir,
-  ];
+async function lookAtOne(mountpoint: string): Promise<Findings> {
+  const report = await askMount(await mountedAt(mountpoint));
+  return { value: report, lines: () => localDetails(report) };
 }
 
-function details(report: MountReport): string[] {
-  if (report.state !== 'serving') {
-    return propertyLines([
-      ['mount point', report.mountpoint],
-      ['state', report.state],
-      ['why', report.error],
-      ['state directory', report.stateDir],
-    ]);
-  }
-  const { cache, staged, passthrough, requests } = report;
-  const busiest = Object.entries(requests).sort(([, a], [, b]) => b - a);
-  return propertyLines([
-    ['mount point', report.mountpoint ?? '-'],
-    ['state', report.readOnly ? 'serving, read-only' : 'serving'],
-    ['version', report.version],
-    ['process', String(report.pid)],
-    ['up', formatDuration(report.uptimeMs)],
-    ['FUSE protocol', report.protocol ?? '-'],
-    ['passthrough', `${passthrough.enabled ? 'on' : 'off'} (${passthrough.reason})`],
-    ['inodes', String(report.inodes)],
-    ['cached', `${formatBytes(cache.bytes)} of ${formatBytes(cache.maxBytes)}`],
-    ['staged', `${formatBytes(staged.bytes)}, ${staged.files} files`],
-    ['store', report.store.path],
-    ['state directory', report.stateDir],
-    ['requests', busiest.map(([opcode, count]) => `${opcode} ${count}`).join(', ') || 'none'],
-  ]);
-}
-
-async function run(mountpoint: string | undefined, options: { output: string }): Promise<void> {
-  const format = parseOutputFormat(options.output);
-  if (mountpoint !== undefined) {
-    const report = await ask(await mountedAt(mountpoint));
-    if (format === 'json') printJson(report);
-    else printLines(details(report));
-    return;
-  }
-  const reports = await Promise.all(globalfsMounts().map(ask));
-  if (format === 'json') printJson(reports);
-  else if (reports.length === 0) printNote("nothing is mounted; 'globalfs mount' mounts");
-  else printLines(tableLines(HEAD, reports.map(row)));
+async function run(mountpoint: string | undefined, flags: ListingFlags & ClusterFlags): Promise<void> {
+  await show(flags, () => (mountpoint === undefined ? lookAtAll(flags) : lookAtOne(mountpoint)));
 }
 
 export function statusCommand(): Command {
-  return new Command('status')
-    .description('what is mounted on this machine, and how it does')
-    .argument('[MOUNTPOINT]', 'everything about this one')
+  const command = new Command('status')
+    .description('the cluster, and what is mounted on this machine')
+    .argument('[MOUNTPOINT]', 'everything about this mount')
     .addOption(outputOption())
-    .addHelpText('after', '\nExample:\n  globalfs status -o json | jq .[0].cache')
+    .addOption(watchOption());
+  for (const option of clusterOptions()) command.addOption(option);
+  return command
+    .addHelpText(
+      'after',
+      `${CLUSTER_HELP}\n\nExamples:\n  globalfs status --watch\n  globalfs status -o json | jq .[0].cache\n  globalfs status --coordinator 127.0.0.1:7400 -o wide`,
+    )
     .action(run);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { toGfsError } from '../../src/core/errors.js';
 import { parseMountOptions } from '../../src/cli/mount-options.js';
-import { planMount, type MountFlags } from '../../src/cli/mount-plan.js';
+import { configFileOf, planMount, type MountFlags } from '../../src/cli/mount-plan.js';
 
 function codeOf(work: () => unknown): string | undefined {
   try {
@@ -22,13 +22,14 @@ describe('parseMountOptions', () => {
 
   test('every option of ours is understood', () => {
     const list =
-      'ro,allow_other,nopassthrough,locks=shared,state=/a b,cache_size=10%,flush_interval=2s,noatime,nosuid';
+      'ro,allow_other,nopassthrough,locks=shared,state=/a b,config=/c,cache_size=10%,flush_interval=2s,noatime,nosuid';
     expect(parseMountOptions([list])).toEqual({
       readOnly: true,
       allowOther: true,
       passthrough: false,
       locks: 'shared',
       stateDir: '/a b',
+      config: '/c',
       cacheSize: { kind: 'percent', percent: 10 },
       flushIntervalMs: 2000,
       kernelOptions: ['noatime', 'nosuid'],
@@ -77,6 +78,42 @@ describe('planMount', () => {
       foreground: false,
       logFile: '/var/lib/globalfs/globalfs.log',
       logLevel: 'info',
+    });
+  });
+
+  describe('in a cluster', () => {
+    const cluster = {
+      coordinators: ['127.0.0.1:7400'],
+      site: 'onprem',
+      member: 'node1',
+      tls: undefined,
+      unreachable: { kind: 'wait' },
+      storeUnreachable: { kind: 'fail', afterMs: 60_000 },
+    } as const;
+    const config = { ...cluster, cacheSize: { kind: 'bytes', bytes: 1 } } as const;
+    const planned = (flags: Partial<MountFlags>) => planMount('/m', { option: [], ...flags }, root, config);
+
+    test('locks hold on all machines, and the configuration gives the cache its bound', () => {
+      const { cluster: given, locks, cacheSize } = planned({});
+      expect({ given, locks, cacheSize }).toEqual({
+        given: cluster,
+        locks: 'shared',
+        cacheSize: config.cacheSize,
+      });
+    });
+
+    test('words of the command line win over the configuration', () => {
+      expect(planned({ option: ['locks=kernel,cache_size=5%'] })).toMatchObject({
+        locks: 'kernel',
+        cacheSize: { kind: 'percent', percent: 5 },
+      });
+      expect(planned({ cacheSize: '7%' }).cacheSize).toEqual({ kind: 'percent', percent: 7 });
+    });
+
+    test('the file is named by --config, or in fstab', () => {
+      expect(configFileOf({ option: [] })).toBeUndefined();
+      expect(configFileOf({ option: ['config=/a'] })).toBe('/a');
+      expect(configFileOf({ option: ['config=/a'], config: '/b' })).toBe('/b');
     });
   });
 

@@ -12,14 +12,17 @@ export interface Address {
 
 const PORT_MAX = 65_535;
 
-/** @throws GfsError CONFIG */
-export function parseAddress(text: string): Address {
+/**
+ * @param setting what it was given for, for the error
+ * @throws GfsError CONFIG
+ */
+export function parseAddress(text: string, setting = ''): Address {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text.trim());
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   const ipv6 = match?.[1] !== undefined;
   if (host === undefined || port < 1 || port > PORT_MAX || (ipv6 && !isIPv6(host))) {
-    throw problem('CONFIG', `not an address: '${text}'`, '', "write it as 'host:port' or '[::1]:port'");
+    throw problem('CONFIG', `not an address: '${text}'`, setting, "write it as 'host:port' or '[::1]:port'");
   }
   return { host, port, text: ipv6 ? `[${host}]:${port}` : `${host}:${port}` };
 }

@@ -1,26 +1,15 @@
 import { hostname } from 'node:os';
 import * as z from 'zod';
+import type { ClusterSettings } from '../mount-service.js';
 import { type CacheSize, parseCacheSize } from '../quantities.js';
 import { checkReadable, folderOf, readConfigFile } from './config-file.js';
-import { address, label, type Patience, patience, tls, type TlsFiles, tlsPlaces, word } from './fields.js';
+import { address, label, patience, tls, tlsPlaces, word } from './fields.js';
 import type { YamlDocument } from './yaml-document.js';
 import { checkYaml } from './yaml-schema.js';
 
 /** globalfs.yaml: which cluster a mount belongs to, and how. Paths are absolute. */
-export interface MountConfig {
-  /** `host:port` of each; the leader is found among them. */
-  readonly coordinators: readonly string[];
-  /** The site whose store is the near one: its name in `globalfs site list`. */
-  readonly site: string;
-  /** What tells this machine from others of its site. */
-  readonly member: string;
+export interface MountConfig extends ClusterSettings {
   readonly cacheSize: CacheSize | undefined;
-  /** Set: TLS with this client certificate. */
-  readonly tls: TlsFiles | undefined;
-  /** Calls while no coordinator answers: wait, or fail with EIO. */
-  readonly unreachable: Patience;
-  /** Writers while the site's store does not answer and no more may be staged: wait, or fail with ENOSPC. */
-  readonly storeUnreachable: Patience;
 }
 
 /** A cluster has three or five coordinators; more is a mistake of copying. */
