@@ -15,15 +15,16 @@ import {
   NodeContentCache,
 } from '../transfer/index.js';
 import { Maintenance } from './maintenance.js';
-import { MountedFilesystem } from './mounted-filesystem.js';
-import type { MountSettings, OpenState, RunningMount } from './mount-service.js';
+import { MountedFilesystem, type ServedNode } from './mounted-filesystem.js';
+import type { MountControl, MountSettings, OpenState, RunningMount } from './mount-service.js';
+import type { MountFacts } from './node-report.js';
 
 /** Of the disk that holds the state directory, when no --cache-size says otherwise. */
 const CACHE_SHARE = 0.1;
 /**
  * A closed file is sealed after this part of the flush interval; the rest of it is for the seal itself.
  */
-const SEAL_DELAY_SHARE = 0.4;
+export const SEAL_DELAY_SHARE = 0.4;
 
 /** How long an orderly end may go on sealing: about 2 GiB on a local disk. */
 const SEAL_AT_END_MS = 10_000;
@@ -37,6 +38,9 @@ export interface NodeParts {
   readonly blocks: BlockStore;
   readonly content: NodeContentCache;
   readonly cacheBytes: number;
+  readonly storePath: string;
+  readonly shared: false;
+  maintain(mount: MountFacts | undefined): MountControl;
   /** Finds, and with `delete` deletes, the blocks that no inode refers to. */
   collect(options: { delete: boolean; graceMs: number; signal?: AbortSignal }): Promise<GarbageReport>;
   /** Seals what is closed, and lets go of everything. */
@@ -100,8 +104,11 @@ export async function openNode(settings: NodeSettings): Promise<NodeParts> {
   });
   await content.start();
   await recover(client, content, logger);
-  return {
+  const node: NodeParts = {
     stateDir,
+    shared: false,
+    storePath: store.root,
+    maintain: (mount) => new Maintenance(node, mount),
     namespace,
     client,
     store,
@@ -117,6 +124,7 @@ export async function openNode(settings: NodeSettings): Promise<NodeParts> {
       await namespace.close();
     },
   };
+  return node;
 }
 
 /**
@@ -134,7 +142,9 @@ async function commitSealed(
   sealed: Parameters<CommitSealed>[0],
 ): ReturnType<CommitSealed> {
   try {
-    await client.execute({ kind: 'commit', ...sealed });
+    // Times were published when the file was closed.
+    const { ino, baseVersion, manifest, size, allocatedBytes } = sealed;
+    await client.execute({ kind: 'commit', ino, baseVersion, manifest, size, allocatedBytes });
   } catch (thrown) {
     if (thrown instanceof GfsError && thrown.code === 'ENOENT') return 'gone';
     throw thrown;
@@ -144,7 +154,7 @@ async function commitSealed(
 }
 
 /** What cannot be sealed in time, or at all, stays staged: the next mount goes on with it. */
-async function sealBeforeTheEnd(content: NodeContentCache, logger: Logger): Promise<void> {
+export async function sealBeforeTheEnd(content: NodeContentCache, logger: Logger): Promise<void> {
   try {
     await content.flushAll(AbortSignal.timeout(SEAL_AT_END_MS));
   } catch (thrown) {
@@ -152,20 +162,28 @@ async function sealBeforeTheEnd(content: NodeContentCache, logger: Logger): Prom
   }
 }
 
-async function defaultCacheBytes(stateDir: string): Promise<number> {
+export async function defaultCacheBytes(stateDir: string): Promise<number> {
   const disk = await statfs(stateDir);
   return Math.floor(disk.blocks * disk.bsize * CACHE_SHARE);
 }
 
 export async function startMount(settings: MountSettings): Promise<RunningMount> {
-  let mounted: MountedFilesystem | undefined;
+  if (settings.cluster !== undefined) {
+    const { openClusterNode } = await import('./compose-cluster.js');
+    return served(await openClusterNode(settings, settings.cluster), settings);
+  }
+  const started: { mounted?: MountedFilesystem } = {};
   const node = await openNode({
     ...settings,
-    onCommitError: (error) => mounted?.metadataLost(error),
+    onCommitError: (error) => started.mounted?.metadataLost(error),
   });
+  started.mounted = await served(node, settings);
+  return started.mounted;
+}
+
+async function served(node: ServedNode, settings: MountSettings): Promise<MountedFilesystem> {
   try {
-    mounted = await MountedFilesystem.start(node, settings);
-    return mounted;
+    return await MountedFilesystem.start(node, settings);
   } catch (thrown) {
     await node.close();
     throw thrown;
@@ -182,7 +200,7 @@ export async function openState(stateDir: string, logger: Logger): Promise<OpenS
   });
   const maintenance = new Maintenance(node, undefined);
   return {
-    status: () => Promise.resolve(maintenance.status()),
+    status: () => maintenance.status(),
     fsck: (options) => maintenance.fsck(options),
     gc: (options) => maintenance.gc(options),
     close: () => node.close(),

@@ -1,37 +1,18 @@
-import { GfsError, kernelClock, parseName, ROOT_INO } from '../core/index.js';
-import type { SessionStatistics } from '../fuse/index.js';
-import {
-  BLOCK_BYTES,
-  type InodeRecord,
-  isDirectory,
-  isRegular,
-  S_IFBLK,
-  S_IFCHR,
-  S_IFDIR,
-  S_IFIFO,
-  S_IFLNK,
-  S_IFSOCK,
-  typeOf,
-} from '../namespace/index.js';
+import { kernelClock } from '../core/index.js';
 import { scrub } from '../transfer/index.js';
 import type { NodeParts } from './compose.js';
-import type { FileInfo, FileType, FsckProblem, FsckReport, GcReport, MountStatus } from './mount-service.js';
-import { VERSION } from './version.js';
-
-/** What a running mount adds to what its state directory says. */
-export interface MountFacts {
-  readonly mountpoint: string;
-  readonly readOnly: boolean;
-  /** By the monotonic clock. */
-  readonly startedMs: number;
-  readonly session: () => SessionStatistics;
-  readonly passthroughReason: () => string;
-  /** The kernel drops what it cached of names and attributes. */
-  readonly forgetAll: () => void;
-}
+import type {
+  FileInfo,
+  FsckProblem,
+  FsckReport,
+  GcReport,
+  MountControl,
+  MountStatus,
+} from './mount-service.js';
+import { infoOf, type MountFacts, statusOf } from './node-report.js';
 
 /** Reports and repairs of one state directory, the same whether it is mounted or not. */
-export class Maintenance {
+export class Maintenance implements MountControl {
   readonly #node: NodeParts;
   readonly #mount: MountFacts | undefined;
 
@@ -40,50 +21,12 @@ export class Maintenance {
     this.#mount = mount;
   }
 
-  status(): MountStatus {
-    const mount = this.#mount;
-    const session = mount?.session();
-    const content = this.#node.content.stats();
-    const { inodes } = this.#node.client.statistics();
-    return {
-      version: VERSION,
-      pid: process.pid,
-      mountpoint: mount?.mountpoint ?? null,
-      stateDir: this.#node.stateDir,
-      uptimeMs: mount === undefined ? 0 : Math.round(kernelClock.monotonicMs() - mount.startedMs),
-      readOnly: mount?.readOnly ?? false,
-      protocol: session?.protocol ?? null,
-      passthrough: {
-        enabled: session?.passthrough ?? false,
-        reason: mount?.passthroughReason() ?? 'not mounted',
-      },
-      inodes,
-      cache: { bytes: content.cachedBytes, maxBytes: content.cacheBytesMax },
-      staged: { bytes: content.stagedBytes, files: content.queued },
-      store: { path: this.#node.store.root },
-      requests: session?.requests ?? {},
-    };
+  status(): Promise<MountStatus> {
+    return statusOf(this.#node, this.#mount);
   }
 
-  async info(path: string): Promise<FileInfo> {
-    const record = this.#resolve(path);
-    const states = isRegular(record) ? await this.#node.content.describe(record.ino, record.manifest) : [];
-    const blocks = states.map(({ index, hash, present, staged }) => ({
-      index,
-      offset: index * BLOCK_BYTES,
-      bytes: Math.max(0, Math.min(BLOCK_BYTES, record.size - index * BLOCK_BYTES)),
-      hash: `blake3:${hash}`,
-      present,
-      staged,
-    }));
-    const { ino, mode, uid, gid, nlink, size, version, allocatedBytes } = record;
-    return {
-      ...{ ino, mode, uid, gid, nlink, size, version, allocatedBytes },
-      type: fileType(record),
-      staged: this.#node.content.peek(ino)?.staged ?? false,
-      cachedBytes: blocks.reduce((sum, block) => sum + (block.present ? block.bytes : 0), 0),
-      blocks,
-    };
+  info(path: string): Promise<FileInfo> {
+    return infoOf(this.#node, path);
   }
 
   /**
@@ -117,28 +60,4 @@ export class Maintenance {
       deleted: { objects: found.deletedObjects, bytes: found.deletedBytes },
     };
   }
-
-  #resolve(path: string): InodeRecord {
-    let record = this.#node.client.inode(ROOT_INO);
-    for (const part of path.split('/').filter((name) => name !== '' && name !== '.')) {
-      if (record === undefined || !isDirectory(record)) {
-        throw new GfsError('ENOTDIR', `${path}: a component before ${part} is no directory`);
-      }
-      record = this.#node.client.lookup(record.ino, parseName(part));
-      if (record === undefined) throw new GfsError('ENOENT', `${path}: there is no ${part}`);
-    }
-    if (record === undefined) throw new GfsError('CORRUPT', 'the namespace has no root');
-    return record;
-  }
 }
-
-const FILE_TYPES: ReadonlyMap<number, FileType> = new Map([
-  [S_IFDIR, 'directory'],
-  [S_IFLNK, 'symlink'],
-  [S_IFIFO, 'fifo'],
-  [S_IFSOCK, 'socket'],
-  [S_IFBLK, 'block device'],
-  [S_IFCHR, 'char device'],
-]);
-
-const fileType = (record: InodeRecord): FileType => FILE_TYPES.get(typeOf(record)) ?? 'file';

@@ -4,19 +4,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { errorFields, type GfsError, kernelClock, type Logger, native, toGfsError } from '../core/index.js';
 import { FuseSession, MAX_IO_BYTES, mountFuse, unmountFuse } from '../fuse/index.js';
-import type { NodeParts } from './compose.js';
-import { Maintenance, type MountFacts } from './maintenance.js';
+import type { NamespaceClient } from '../coordinator/index.js';
+import type { NodeContentCache } from '../transfer/index.js';
 import type {
   FileInfo,
   FsckReport,
   GcReport,
+  MountControl,
   MountSettings,
   MountStatus,
   RunningMount,
 } from './mount-service.js';
 import { mountAt, readMounts, SOURCE_PREFIX } from './mountinfo.js';
+import type { MountFacts } from './node-report.js';
 
-/** The kernel may keep names and attributes: this mount is the only one of its namespace. One year. */
+/** How long the kernel may keep names and attributes: it is told when they change. One year. */
 const VALIDITY_SEC = 31_536_000;
 /** How much the kernel reads ahead for files that pass through the process. */
 const READ_AHEAD_KB = 4096;
@@ -28,18 +30,31 @@ const WRITE_BACK_MS = 5_000;
 const openAsync = promisify(open);
 const closeAsync = promisify(close);
 
+/** What a mount serves: the state of one node, alone or in a cluster. */
+export interface ServedNode {
+  readonly client: NamespaceClient;
+  readonly content: NodeContentCache;
+  /** Other mounts change the same files. */
+  readonly shared: boolean;
+  /** What `df` shows where it is not the state's disk. */
+  readonly spaceBytes?: number;
+  maintain(mount: MountFacts | undefined): MountControl;
+  /** Seals what is closed, and lets go of everything. */
+  close(): Promise<void>;
+}
+
 /** A mount that is served by this process, from mount(2) to the orderly end. */
 export class MountedFilesystem implements RunningMount {
   readonly ended: Promise<void>;
-  readonly #node: NodeParts;
+  readonly #node: ServedNode;
   readonly #settings: MountSettings;
   readonly #session: FuseSession;
-  readonly #maintenance: Maintenance;
+  readonly #maintenance: MountControl;
   readonly #fuseFd: number;
   #stopping: Promise<void> | undefined;
   #unmounted = false;
 
-  static async start(node: NodeParts, settings: MountSettings): Promise<MountedFilesystem> {
+  static async start(node: ServedNode, settings: MountSettings): Promise<MountedFilesystem> {
     const fuseFd = await mountFuse({
       mountpoint: settings.mountpoint,
       source: `${SOURCE_PREFIX}${settings.stateDir}`,
@@ -59,7 +74,7 @@ export class MountedFilesystem implements RunningMount {
     return mounted;
   }
 
-  private constructor(node: NodeParts, settings: MountSettings, fuseFd: number) {
+  private constructor(node: ServedNode, settings: MountSettings, fuseFd: number) {
     this.#node = node;
     this.#settings = settings;
     this.#fuseFd = fuseFd;
@@ -80,15 +95,21 @@ export class MountedFilesystem implements RunningMount {
         noDirectoryAtime: settings.kernelOptions.includes('nodiratime'),
         validitySec: VALIDITY_SEC,
         stateDirectory: settings.stateDir,
+        ...(node.spaceBytes === undefined ? {} : { spaceBytes: node.spaceBytes }),
       },
-      wishes: { passthrough: settings.passthrough && privileged, sharedLocks: settings.locks === 'shared' },
+      wishes: {
+        // A file that the kernel writes by itself cannot be recalled.
+        passthrough: settings.passthrough && privileged && !node.shared,
+        sharedLocks: settings.locks === 'shared',
+        sharedContent: node.shared,
+      },
     });
-    this.#maintenance = new Maintenance(node, this.#facts(privileged));
+    this.#maintenance = node.maintain(this.#facts(privileged));
     this.ended = this.#serve();
   }
 
   status(): Promise<MountStatus> {
-    return Promise.resolve(this.#maintenance.status());
+    return this.#maintenance.status();
   }
 
   info(path: string): Promise<FileInfo> {
@@ -118,6 +139,7 @@ export class MountedFilesystem implements RunningMount {
     const { settings, session } = { settings: this.#settings, session: this.#session };
     const reason = (): string => {
       if (!settings.passthrough) return 'turned off';
+      if (this.#node.shared) return 'not in a cluster';
       if (!privileged) return 'needs root (CAP_SYS_ADMIN)';
       return session.statistics().passthrough
         ? 'the kernel offers it'

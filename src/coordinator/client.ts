@@ -67,10 +67,16 @@ export interface NamespaceClient {
   acquire(ino: Ino, mode: 'read' | 'write'): Awaitable<InodeRecord>;
   /** Whether the lease is held at this moment, and not being recalled in a way that forbids new use. */
   holds(ino: Ino, mode: 'read' | 'write'): boolean;
-  /** Whether the kernel may keep an inode's attributes: it will be told when they change. */
-  attributesLeased(ino: Ino): boolean;
-  /** Whether the kernel may keep what a name means, or that it means nothing. */
-  entryLeased(parent: Ino, name: Name): boolean;
+  /**
+   * Whether the kernel may keep an inode's attributes: it will be told when they change.
+   * @param shown the record that it is about to be told; one that another has replaced since may not be kept
+   */
+  attributesLeased(ino: Ino, shown?: InodeRecord): boolean;
+  /**
+   * Whether the kernel may keep what a name means, or that it means nothing.
+   * @param shown what it is about to be told that the name means
+   */
+  entryLeased(parent: Ino, name: Name, shown?: Ino | 'absent'): boolean;
   /** The inode is neither open nor known to the kernel any more: an orphan that nobody else uses is deleted. */
   unused(ino: Ino): void;
   /** To be called once, before the first request. */

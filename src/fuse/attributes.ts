@@ -1,4 +1,4 @@
-import { GfsError, type Ino, type TimeNs, timeNs } from '../core/index.js';
+import { GfsError, type Ino, type Name, type TimeNs, timeNs } from '../core/index.js';
 import {
   FILE_BYTES_MAX,
   type InodeRecord,
@@ -47,15 +47,14 @@ export class AttributeOperations {
     this.#opener = opener;
   }
 
-  async get(ino: Ino): Promise<Attributes> {
-    return this.of(requireInode(await this.#context.client.inode(ino), ino));
+  async get(ino: Ino): Promise<InodeRecord> {
+    await this.#context.leases?.settled(ino);
+    return requireInode(await this.#context.client.inode(ino), ino);
   }
 
   /** The record's attributes, brought up to date from the staged file where one is open. */
   of(record: InodeRecord): Attributes {
-    const file = isRegular(record) ? this.#table.files.get(record.ino) : undefined;
-    const live =
-      file === undefined ? record : { ...record, ...liveAttributes(record, file, this.#context.options) };
+    const live = isRegular(record) ? this.#live(record) : record;
     if (live.mtimeNs !== record.mtimeNs) this.#context.clock.observe(live.mtimeNs);
     const bytes = isDirectory(record) ? DIRECTORY_BYTES : live.allocatedBytes;
     return {
@@ -73,20 +72,43 @@ export class AttributeOperations {
     };
   }
 
+  /** A regular file's record, with what its staged content knows better. */
+  #live(record: InodeRecord): InodeRecord {
+    const { leases, options } = this.#context;
+    if (leases !== undefined) {
+      const live = leases.liveAttributes(record.ino);
+      if (live === undefined) return record;
+      const ctimeNs = live.ctimeNs > record.ctimeNs ? live.ctimeNs : record.ctimeNs;
+      return { ...record, ...live, atimeNs: record.atimeNs, ctimeNs };
+    }
+    const file = this.#table.files.get(record.ino);
+    return file === undefined ? record : { ...record, ...liveAttributes(record, file, options) };
+  }
+
   /**
    * While the kernel may write a file without telling (a memory map under passthrough), its attributes hold
-   * no longer than the grain of the kernel's own time stamps; all others hold until they are changed.
+   * no longer than the grain of the kernel's own time stamps; all others hold until they are changed, as far
+   * as the coordinator will tell when somebody else changes them.
    */
-  validityOf(ino: number): Validity {
+  validityOf(ino: number, shown: Shown = {}): Validity {
     const sec = this.#context.options.validitySec;
+    const { client, leases } = this.#context;
+    if (leases !== undefined) {
+      const { named, record } = shown;
+      const meaning = record === undefined ? 'absent' : record.ino;
+      const entry = named !== undefined && client.entryLeased(named.parent, named.name as Name, meaning);
+      const attributes = client.attributesLeased(ino as Ino, record);
+      return { entrySec: entry ? sec : 0, attrSec: attributes ? sec : 0, attrNsec: 0 };
+    }
     const file = this.#table.files.get(ino as Ino);
     if (file === undefined || file.writers === 0) return { entrySec: sec, attrSec: sec, attrNsec: 0 };
     return { entrySec: sec, attrSec: 0, attrNsec: OPEN_FOR_WRITING_NSEC };
   }
 
-  async set(ino: Ino, change: AttributeChange): Promise<Attributes> {
+  async set(ino: Ino, change: AttributeChange): Promise<InodeRecord> {
     const { client } = this.#context;
     if (change.size !== undefined) return this.#setSize(ino, change, change.size);
+    if (this.#context.leases !== undefined) return this.#setShared(ino, change);
     const record = requireInode(await client.inode(ino), ino);
     // Of the two times only one is set: the other must not fall back to what the record knows.
     const file = this.#table.files.get(ino);
@@ -99,13 +121,53 @@ export class AttributeOperations {
     if (isRegular(record) && (command.atimeNs !== undefined || command.mtimeNs !== undefined)) {
       this.#opener.recordTimes(inode);
     }
-    return this.of(inode);
+    return inode;
   }
 
-  async #setSize(ino: Ino, change: AttributeChange, size: number): Promise<Attributes> {
+  /**
+   * Where files are shared. Times of a staged file are set in it before the coordinator is told: content that
+   * is published meanwhile has them then, and not those of the last write.
+   */
+  async #setShared(ino: Ino, change: AttributeChange): Promise<InodeRecord> {
+    const { client, clock, content: cache } = this.#context;
+    const record = requireInode(await client.inode(ino), ino);
+    const command = this.#command(record, change, clock.wallNs());
+    const content = cache.peek(ino);
+    if (content?.staged === true && (command.atimeNs !== undefined || command.mtimeNs !== undefined)) {
+      const live = content.stat();
+      content.setTimes(command.atimeNs ?? live.atimeNs, command.mtimeNs ?? live.mtimeNs);
+    }
+    const { inode } = await client.execute(command);
+    return inode;
+  }
+
+  /** Of a file that is shared, under its write lease: it is changed here, and published with its content. */
+  async resize(file: OpenFile, size: number): Promise<void> {
+    await file.content.truncate(size);
+    const nowNs = this.#context.clock.wallNs();
+    file.content.setTimes(file.content.stat().atimeNs, nowNs);
+  }
+
+  async #setSizeShared(
+    file: OpenFile,
+    record: InodeRecord,
+    change: AttributeChange,
+    size: number,
+  ): Promise<InodeRecord> {
+    const { client, clock } = this.#context;
+    await this.resize(file, size);
+    const { atimeNs: _a, mtimeNs: _m, ...command } = this.#command(record, change, clock.wallNs());
+    const more = command.mode ?? command.uid ?? command.gid ?? command.killPrivileges;
+    if (more === undefined) return record;
+    const { inode } = await client.execute(command);
+    return inode;
+  }
+
+  async #setSize(ino: Ino, change: AttributeChange, size: number): Promise<InodeRecord> {
     const { client, clock } = this.#context;
     if (size > FILE_BYTES_MAX) throw new GfsError('EFBIG', `the largest file has ${FILE_BYTES_MAX} bytes`);
     return this.#opener.withWritable(ino, size === 0 ? 'truncate' : 'write', async (file, record) => {
+      if (this.#context.leases !== undefined) return this.#setSizeShared(file, record, change, size);
       await file.content.truncate(size);
       const nowNs = clock.wallNs();
       const live = file.content.stat();
@@ -118,7 +180,7 @@ export class AttributeOperations {
         allocatedBytes: live.allocatedBytes,
       });
       this.#opener.recordTimes(inode);
-      return this.of(inode);
+      return inode;
     });
   }
 
@@ -176,6 +238,18 @@ export class AttributeOperations {
       ctimeNs: record.ctimeNs,
     });
   }
+}
+
+/** What the kernel is about to be told: a record, and the name that it has, or a name that means nothing. */
+interface Shown {
+  readonly record?: InodeRecord;
+  readonly named?: Named | undefined;
+}
+
+/** A name in a directory, bytes as characters. */
+export interface Named {
+  readonly parent: Ino;
+  readonly name: string;
 }
 
 const resolveTime = (change: TimeChange, nowNs: TimeNs): TimeNs =>

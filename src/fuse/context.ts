@@ -3,6 +3,7 @@ import { GfsError, type KernelClock, type Logger } from '../core/index.js';
 import type { InodeRecord } from '../namespace/index.js';
 import type { ContentCache } from '../transfer/index.js';
 import type { DiscardQueue } from './discard-queue.js';
+import type { FileLeases } from './file-leases.js';
 
 /** FUSE passthrough: lets the kernel read and write a file of ours directly. */
 export interface Passthrough {
@@ -15,6 +16,12 @@ export interface Passthrough {
 export interface KernelCache {
   /** The kernel drops an inode's cached attributes, and with `data` its cached pages. */
   forgetInode(ino: number, data: boolean): void;
+  /** The same; resolves when it is so. */
+  inodeForgotten(ino: number, data: boolean): Promise<void>;
+  /** Resolves when the kernel has forgotten a name, or asks for it again before it is used. */
+  entryForgotten(parent: number, name: string): Promise<void>;
+  /** The kernel asks again for everything. */
+  forgetAll(): void;
 }
 
 export interface FilesystemOptions {
@@ -27,6 +34,8 @@ export interface FilesystemOptions {
   readonly validitySec: number;
   /** A directory whose disk is what `df` shows. */
   readonly stateDirectory: string;
+  /** Where space is not the disk's: what `df` shows instead, bytes. */
+  readonly spaceBytes?: number;
 }
 
 /** What every group of operations works with. */
@@ -37,6 +46,8 @@ export interface FilesystemContext {
   readonly logger: Logger;
   readonly options: FilesystemOptions;
   readonly kernel: KernelCache;
+  /** Where other mounts share the files; undefined where this mount is the only one. */
+  readonly leases: FileLeases | undefined;
   readonly discards: DiscardQueue;
   /** Undefined where the kernel or our privileges do not allow it. */
   readonly passthrough: Passthrough | undefined;

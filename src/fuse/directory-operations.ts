@@ -1,4 +1,5 @@
-import type { Ino, Name } from '../core/index.js';
+import type { Awaitable } from '../coordinator/index.js';
+import { errorFields, type Ino, type Name } from '../core/index.js';
 import { type InodeRecord, S_IFDIR } from '../namespace/index.js';
 import type { AttributeOperations } from './attributes.js';
 import { type FilesystemContext, requireInode } from './context.js';
@@ -34,8 +35,9 @@ export class DirectoryOperations {
 
   open(ino: Ino): Opened {
     const fh = this.#table.add({ kind: 'directory', ino, names: [] });
-    // The kernel keeps what it read until the directory changes (linux/fs/fuse/readdir.c).
-    return { fh, flags: OpenReplyFlag.CACHE_DIR | OpenReplyFlag.KEEP_CACHE, backingId: 0 };
+    // The kernel keeps what it read until the directory changes (linux/fs/fuse/readdir.c), or we say so.
+    const kept = this.#context.leases === undefined || this.#table.isListed(ino);
+    return { fh, flags: OpenReplyFlag.CACHE_DIR | (kept ? OpenReplyFlag.KEEP_CACHE : 0), backingId: 0 };
   }
 
   release(fh: number): void {
@@ -59,8 +61,12 @@ export class DirectoryOperations {
     limit: number,
   ): Promise<(reply: ReplyWriter) => void> {
     const handle = this.#table.directory(fh);
-    const directory = requireInode(await this.#context.client.inode(handle.ino), handle.ino);
-    if (offset === 0) await this.#attributes.touch(handle.ino);
+    const { client, leases, logger } = this.#context;
+    const directory = requireInode(await client.inode(handle.ino), handle.ino);
+    const touched = offset === 0 ? this.#attributes.touch(handle.ino) : undefined;
+    if (leases === undefined) await touched;
+    // Where files are shared atime is worth no round trip.
+    else touched?.catch((thrown: unknown) => logger.debug('an atime was not set', errorFields(thrown)));
     handle.names.length = Math.min(handle.names.length, Math.max(0, offset - DOT_ENTRIES));
     const pages = await this.#readPage(handle, plus, limit);
     return (reply) => this.#encode({ reply, limit, plus }, handle, directory, offset, pages);
@@ -77,8 +83,10 @@ export class DirectoryOperations {
     while (entries.length < most && bytes < limit) {
       const wanted = Math.min(PAGE_ENTRIES, most - entries.length);
       const found = await client.readDirectory(handle.ino, after, wanted);
-      for (const dentry of found) {
-        const inode = plus ? await client.inode(dentry.ino) : undefined;
+      // All at once: what somebody else writes has to be asked for.
+      const inodes = plus ? await allOf(found.map((dentry) => client.inode(dentry.ino))) : [];
+      for (const [i, dentry] of found.entries()) {
+        const inode = inodes[i];
         after = dentry.name;
         bytes += (plus ? 152 : 24) + dentry.name.length;
         if (!plus || inode !== undefined) entries.push({ ...dentry, inode });
@@ -97,7 +105,9 @@ export class DirectoryOperations {
     page: Page,
   ): void {
     const { reply, limit, plus } = sink;
+    const { client } = this.#context;
     const validity = this.#attributes.validityOf(directory.ino);
+    if (client.holds(directory.ino, 'read')) this.#table.addListed(directory.ino);
     const dots = [
       { ino: directory.ino as number, name: '.' },
       { ino: directory.parent, name: '..' },
@@ -113,11 +123,18 @@ export class DirectoryOperations {
       nextOffset++;
       const attributes = inode === undefined ? undefined : this.#attributes.of(inode);
       const entry = { ino, name, type, nextOffset };
-      if (!reply.directoryEntry(entry, attributes, this.#attributes.validityOf(ino), limit)) return;
+      const named = { parent: directory.ino, name };
+      const valid = this.#attributes.validityOf(ino, inode === undefined ? {} : { record: inode, named });
+      if (!reply.directoryEntry(entry, attributes, valid, limit)) return;
       if (inode !== undefined) this.#table.addLookup(ino);
       handle.names.push(name);
     }
   }
+}
+
+/** In this turn where nothing has to be waited for. */
+function allOf<T>(values: Awaitable<T>[]): Awaitable<T[]> {
+  return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as T[]);
 }
 
 type Page = { ino: Ino; name: Name; type: number; inode: InodeRecord | undefined }[];

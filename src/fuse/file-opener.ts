@@ -28,7 +28,13 @@ export class FileOpener {
       mode: this.#chooseMode(record, content),
       knownMtimeNs: undefined,
       knownAtimeNs: undefined,
+      pagedWriters: 0,
+      fresh: true,
+      refreshing: undefined,
+      overtaken: undefined,
     };
+    // Where files are shared the staged file says when it was changed last: not before it was made.
+    if (this.#context.leases !== undefined) content.setTimes(record.atimeNs, record.mtimeNs);
     this.#table.files.set(record.ino, file);
     return file;
   }
@@ -47,11 +53,12 @@ export class FileOpener {
     intent: 'write' | 'truncate',
     work: (file: OpenFile, record: InodeRecord) => Promise<T>,
   ): Promise<T> {
+    const { client, leases } = this.#context;
     return this.#table.serial(ino, async () => {
       const file = await this.#open(ino, intent);
       try {
-        const record = requireInode(await this.#context.client.inode(ino), ino);
-        return await work(file, record);
+        const run = async (): Promise<T> => work(file, requireInode(await client.inode(ino), ino));
+        return await (leases === undefined ? run() : leases.run(file, 'write', run));
       } finally {
         await this.#close(file, intent);
       }
@@ -69,9 +76,13 @@ export class FileOpener {
     file.knownAtimeNs = live.atimeNs;
   }
 
-  /** Publishes size and times of what was written (or read by the kernel) so far. */
+  /**
+   * Publishes size and times of what was written (or read by the kernel) so far. Where files are shared they are
+   * published with the content, and who asks before that asks this mount.
+   */
   async publish(file: OpenFile): Promise<void> {
-    const { client } = this.#context;
+    const { client, leases } = this.#context;
+    if (leases !== undefined) return;
     const record = await client.inode(file.ino);
     if (record === undefined) return;
     const live = liveAttributes(record, file, this.#context.options);
@@ -100,13 +111,23 @@ export class FileOpener {
   }
 
   async #open(ino: Ino, intent: OpenIntent): Promise<OpenFile> {
-    const { client, content: cache } = this.#context;
+    const { client, leases } = this.#context;
     const existing = this.#table.files.get(ino);
     // The first writer's open sets the staged file's times from the record: it must know what was read.
     if (existing?.writers === 0 && intent !== 'read') await this.publish(existing);
-    const record = requireInode(await client.inode(ino), ino);
-    const content = await cache.open(record, intent);
-    const file = existing ?? {
+    if (leases === undefined) return this.#enter(requireInode(await client.inode(ino), ino), intent);
+    // What is truncated is changed at once; else the write lease is asked for by the first change.
+    return leases.withLease(ino, intent === 'truncate' ? 'write' : 'read', async (record) => {
+      if (existing !== undefined) await leases.bringUpToDate(existing, record);
+      return this.#enter(record, intent);
+    });
+  }
+
+  /** One more open of the record's content. */
+  async #enter(record: InodeRecord, intent: OpenIntent): Promise<OpenFile> {
+    const { ino } = record;
+    const content = await this.#context.content.open(record, intent);
+    const file: OpenFile = this.#table.files.get(ino) ?? {
       ino,
       content,
       handles: 0,
@@ -114,13 +135,17 @@ export class FileOpener {
       mode: this.#chooseMode(record, content),
       knownMtimeNs: undefined,
       knownAtimeNs: content.stat().atimeNs,
+      pagedWriters: 0,
+      fresh: content.version >= record.version,
+      refreshing: undefined,
+      overtaken: undefined,
     };
     file.content = content;
     this.#table.files.set(ino, file);
     file.handles++;
     if (intent === 'read') return file;
     file.writers++;
-    if (file.writers === 1) {
+    if (file.writers === 1 && this.#context.leases === undefined) {
       content.setTimes(record.atimeNs, record.mtimeNs);
       const live = content.stat();
       file.knownMtimeNs = live.mtimeNs;
@@ -134,6 +159,7 @@ export class FileOpener {
       await this.publish(file);
     } finally {
       if (intent !== 'read') file.writers--;
+      if (file.writers === 0) file.overtaken = undefined;
       file.handles--;
       if (file.handles === 0) {
         this.#table.files.delete(file.ino);

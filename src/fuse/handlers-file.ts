@@ -1,6 +1,7 @@
 import { type HandlerTable, nodeOf, type Operations, processOf } from './handlers.js';
 import {
   FSYNC_DATASYNC,
+  O_DSYNC,
   Opcode,
   OPEN_KILL_SUIDGID,
   RELEASE_FLOCK_UNLOCK,
@@ -32,16 +33,18 @@ export function fileHandlers(operations: Operations): HandlerTable {
         const exclusive = (flags & O_EXCL) !== 0;
         const mode = { mode: r.u32(4), umask: r.u32(8) };
         const caller = { uid: r.uid, gid: r.gid };
-        const { inode, file } = await names.create(nodeOf(r), r.cString(16), mode, caller, exclusive);
-        replier.created(unique, inode, await files.openedNew(file, flags));
+        const [parent, name] = [nodeOf(r), r.cString(16)];
+        const { inode, file } = await names.create(parent, name, mode, caller, exclusive);
+        replier.created(unique, inode, await files.openedNew(file, flags), { parent, name });
       },
     ],
     [
       Opcode.TMPFILE,
       async (r, unique) => {
         const mode = { mode: r.u32(4), umask: r.u32(8) };
+        const flags = r.u32(0);
         const { inode, file } = await names.tmpfile(nodeOf(r), mode, { uid: r.uid, gid: r.gid });
-        replier.created(unique, inode, files.opened(file, 'write'));
+        replier.created(unique, inode, files.opened(file, 'write', flags), undefined);
       },
     ],
     [Opcode.READ, read],
@@ -87,7 +90,7 @@ export function fileHandlers(operations: Operations): HandlerTable {
         replier.ok(unique);
       },
     ],
-    [Opcode.LSEEK, (r, unique) => replier.u64(unique, files.seek(r.u64(0), r.u64(8), r.u32(16)))],
+    [Opcode.LSEEK, async (r, unique) => replier.u64(unique, await files.seek(r.u64(0), r.u64(8), r.u32(16)))],
     [
       Opcode.COPY_FILE_RANGE,
       async (r, unique) => {
@@ -120,16 +123,14 @@ export function fileHandlers(operations: Operations): HandlerTable {
     const handle = table.file(r.u64(0));
     const offset = r.u64(8);
     const length = r.u32(16);
-    const waiting = files.prepareRead(handle, offset, length);
+    const reply = (bytes: Buffer): void => replier.bytes(unique, bytes);
+    let waiting = files.read(handle, offset, length, reply);
     if (waiting === undefined) {
       const sent = replier.device.sendFromFile(unique, handle.file.content.fd, offset, length);
       if (sent >= 0) return files.touch(handle.file.ino);
+      waiting = files.readSlow(handle, offset, length, reply);
     }
-    return (async () => {
-      await waiting;
-      replier.bytes(unique, await files.readSlow(handle, offset, length));
-      await files.touch(handle.file.ino);
-    })();
+    return waiting.then(() => files.touch(handle.file.ino));
   }
 
   function write(r: RequestReader, unique: number): void | Promise<void> {
@@ -139,11 +140,19 @@ export function fileHandlers(operations: Operations): HandlerTable {
     const kill = (r.u32(20) & WRITE_KILL_SUIDGID) !== 0 ? processOf(r) : undefined;
     const start = r.position(WRITE_DATA_AT);
     const written = files.write(handle, replier.device.batch, start, length, offset, kill);
+    // What bypasses the page cache the kernel does not sync by itself.
+    if (handle.appends && (r.u32(32) & O_DSYNC) !== 0) return writeSynced(r.u64(0), unique, written);
     if (typeof written === 'number') {
       replier.written(unique, written);
       return undefined;
     }
     return written.then((bytes) => replier.written(unique, bytes));
+  }
+
+  async function writeSynced(fh: number, unique: number, written: number | Promise<number>): Promise<void> {
+    const bytes = await written;
+    await files.fsync(fh, true);
+    replier.written(unique, bytes);
   }
 }
 

@@ -13,8 +13,12 @@ const callerOf = (request: RequestReader): Caller => ({ uid: request.uid, gid: r
 /** Names, attributes, extended attributes. Layouts: `struct fuse_*_in` of linux/fuse.h. */
 export function nameHandlers(operations: Operations): HandlerTable {
   const { names, attributes, xattrs, replier } = operations;
-  const replyEntry = async (unique: number, made: Promise<InodeRecord>): Promise<void> =>
-    replier.entry(unique, await made);
+  const replyEntry = async (
+    unique: number,
+    parent: Ino,
+    name: string,
+    made: Promise<InodeRecord>,
+  ): Promise<void> => replier.entry(unique, await made, { parent, name });
   const done = async (unique: number, work: Promise<void>): Promise<void> => {
     await work;
     replier.ok(unique);
@@ -24,9 +28,10 @@ export function nameHandlers(operations: Operations): HandlerTable {
       Opcode.LOOKUP,
       async (r, unique) => {
         const parent = nodeOf(r);
-        const record = await names.lookup(parent, r.cString(0));
-        if (record === undefined) replier.noEntry(unique, parent);
-        else replier.entry(unique, record);
+        const name = r.cString(0);
+        const record = await names.lookup(parent, name);
+        if (record === undefined) replier.noEntry(unique, { parent, name });
+        else replier.entry(unique, record, { parent, name });
       },
     ],
     [Opcode.FORGET, (r) => names.forget(nodeOf(r), r.u64(0))],
@@ -54,28 +59,38 @@ export function nameHandlers(operations: Operations): HandlerTable {
       Opcode.SYMLINK,
       (r, unique) => {
         const name = r.cString(0);
-        return replyEntry(unique, names.symlink(nodeOf(r), name, r.cString(name.length + 1), callerOf(r)));
+        const target = r.cString(name.length + 1);
+        const parent = nodeOf(r);
+        return replyEntry(unique, parent, name, names.symlink(parent, name, target, callerOf(r)));
       },
     ],
     [
       Opcode.MKNOD,
       (r, unique) => {
         const mode = { mode: r.u32(0), umask: r.u32(8) };
-        return replyEntry(unique, names.mknod(nodeOf(r), r.cString(16), mode, r.u32(4), callerOf(r)));
+        const [parent, name] = [nodeOf(r), r.cString(16)];
+        return replyEntry(unique, parent, name, names.mknod(parent, name, mode, r.u32(4), callerOf(r)));
       },
     ],
     [
       Opcode.MKDIR,
       (r, unique) => {
         const mode = { mode: r.u32(0), umask: r.u32(4) };
-        return replyEntry(unique, names.mkdir(nodeOf(r), r.cString(8), mode, callerOf(r)));
+        const [parent, name] = [nodeOf(r), r.cString(8)];
+        return replyEntry(unique, parent, name, names.mkdir(parent, name, mode, callerOf(r)));
       },
     ],
     [Opcode.UNLINK, (r, unique) => done(unique, names.remove('unlink', nodeOf(r), r.cString(0)))],
     [Opcode.RMDIR, (r, unique) => done(unique, names.remove('rmdir', nodeOf(r), r.cString(0)))],
     [Opcode.RENAME, (r, unique) => done(unique, rename(r, 8, 0))],
     [Opcode.RENAME2, (r, unique) => done(unique, rename(r, 16, r.u32(8)))],
-    [Opcode.LINK, (r, unique) => replyEntry(unique, names.link(r.u64(0) as Ino, nodeOf(r), r.cString(8)))],
+    [
+      Opcode.LINK,
+      (r, unique) => {
+        const [parent, name] = [nodeOf(r), r.cString(8)];
+        return replyEntry(unique, parent, name, names.link(r.u64(0) as Ino, parent, name));
+      },
+    ],
     [
       Opcode.GETXATTR,
       async (r, unique) => {

@@ -4,5 +4,5 @@
  */
 export { mountFuse, type MountRequest, unmountFuse } from './mount-point.js';
 export { MAX_IO_BYTES } from './device.js';
-export { recover } from './recovery.js';
+export { recover, recoverShared } from './recovery.js';
 export { FuseSession, type SessionStatistics } from './session.js';

@@ -45,7 +45,7 @@ export class LockOperations {
 
   /** Lets go of everything that one owner holds on a file: its descriptor was closed. */
   async release(ino: Ino, family: LockFamily, owner: string): Promise<void> {
-    if (family === 'posix') this.#forget(ino, owner);
+    if (family === 'posix' && !this.#forget(ino, owner)) return; // it never asked for any
     await this.#client.tryLock(ino, family, { owner, pid: 0, type: 'unlock', start: 0, end: OFFSET_MAX });
   }
 
@@ -65,9 +65,11 @@ export class LockOperations {
     this.#handles.set(ino, owners.set(owner, fh));
   }
 
-  #forget(ino: Ino, owner: string): void {
+  #forget(ino: Ino, owner: string): boolean {
     const owners = this.#handles.get(ino);
-    if (owners?.delete(owner) === true && owners.size === 0) this.#handles.delete(ino);
+    const known = owners?.delete(owner) === true;
+    if (owners?.size === 0) this.#handles.delete(ino);
+    return known;
   }
 }
 

@@ -206,7 +206,11 @@ export class NameOperations {
   /** Deletes an inode without a name, and its content, once it is neither open nor known to the kernel. */
   async reapIfUnused(ino: Ino): Promise<void> {
     if (!this.#table.isUnused(ino)) return;
-    const { client, discards } = this.#context;
+    const { client, discards, leases } = this.#context;
+    if (leases !== undefined) {
+      client.unused(ino); // whether it may go is for the coordinator to say
+      return;
+    }
     const record = await client.inode(ino);
     if (record === undefined || !isOrphan(record)) return;
     await client.execute({ kind: 'reap', ino });

@@ -26,6 +26,8 @@ export interface Wishes {
   readonly passthrough: boolean;
   /** Locks are kept by this process, not by the kernel: other mounts share the files. */
   readonly sharedLocks: boolean;
+  /** Content changes behind the kernel's back: it asks for expired attributes before it reads from its pages. */
+  readonly sharedContent: boolean;
 }
 
 const WANTED =
@@ -41,7 +43,6 @@ const WANTED =
   InitFlag.POSIX_ACL |
   InitFlag.MAX_PAGES |
   InitFlag.CACHE_SYMLINKS |
-  InitFlag.EXPLICIT_INVAL_DATA |
   InitFlag.HANDLE_KILLPRIV_V2 |
   InitFlag.SETXATTR_EXT |
   InitFlag.INIT_EXT;
@@ -74,7 +75,9 @@ export function negotiate(
   const offered = request.u32(12) >>> 0;
   // Structures of 7.36 and later have flags2.
   const offered2 = minor >= 36 && (offered & InitFlag.INIT_EXT) !== 0 ? request.u32(16) : 0;
-  const wanted = wishes.sharedLocks ? WANTED | InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS : WANTED;
+  const inval = wishes.sharedContent ? InitFlag.AUTO_INVAL_DATA : InitFlag.EXPLICIT_INVAL_DATA;
+  const locks = wishes.sharedLocks ? InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS : 0;
+  const wanted = WANTED | inval | locks;
   const passthrough = wishes.passthrough && (offered2 & InitFlag2.PASSTHROUGH) !== 0;
   reply.u32(Math.min(minor, FUSE_MINOR_MAX));
   reply.u32(Math.max(request.u32(8), READAHEAD_BYTES));

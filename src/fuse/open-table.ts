@@ -1,4 +1,4 @@
-import { GfsError, type Ino, type Name, type TimeNs } from '../core/index.js';
+import { GfsError, type Ino, type Name, ROOT_INO, type TimeNs } from '../core/index.js';
 import type { OpenContent } from '../transfer/index.js';
 
 export type OpenIntent = 'read' | 'write' | 'truncate';
@@ -16,6 +16,13 @@ export interface OpenFile {
   mode: { readonly kind: 'passthrough'; readonly backingId: number } | { readonly kind: 'process' };
   /** mtime of the staged file that the inode's record knows; a different one means that it was written. */
   knownMtimeNs: TimeNs | undefined;
+  /** Of the writers, those that may write through the page cache: by write(2) or by a memory map. */
+  pagedWriters: number;
+  /** The content is the version that the lease vouches for (`FileLeases`). */
+  fresh: boolean;
+  refreshing: Promise<void> | undefined;
+  /** What was written could not be published any more, and was put into this file: changes are refused. */
+  overtaken: string | undefined;
   /** atime of the file when it was opened; a later one means that the kernel read it. */
   knownAtimeNs: TimeNs | undefined;
 }
@@ -24,6 +31,8 @@ export interface FileHandle {
   readonly kind: 'file';
   readonly file: OpenFile;
   readonly intent: OpenIntent;
+  /** Opened with O_APPEND where files are shared: written at the end, wherever the kernel believes that is. */
+  readonly appends: boolean;
 }
 
 export interface DirectoryHandle {
@@ -41,6 +50,8 @@ export class OpenTable {
   readonly #handles = new Map<number, Handle>();
   /** Per inode, how many replies have named it to the kernel and were not forgotten yet. */
   readonly #lookups = new Map<number, number>();
+  /** Directories whose entries the kernel may have listed in its cache. */
+  readonly #listed = new Set<number>();
   readonly #tails = new Map<Ino, Promise<unknown>>();
   #nextHandle = 1;
 
@@ -88,6 +99,27 @@ export class OpenTable {
     this.#lookups.set(ino, (this.#lookups.get(ino) ?? 0) + 1);
   }
 
+  isKnown(ino: Ino): boolean {
+    return this.#lookups.has(ino) || ino === ROOT_INO;
+  }
+
+  /** The kernel keeps a directory's list of entries from now on. @returns whether it did before */
+  addListed(ino: Ino): boolean {
+    const known = this.#listed.has(ino);
+    this.#listed.add(ino);
+    return known;
+  }
+
+  isListed(ino: Ino): boolean {
+    return this.#listed.has(ino);
+  }
+
+  /** The kernel's lists are dropped: of one directory, or all of them. */
+  dropListed(ino?: Ino): void {
+    if (ino === undefined) this.#listed.clear();
+    else this.#listed.delete(ino);
+  }
+
   /** True when the kernel knows the inode no more. */
   forget(ino: Ino, count: number): boolean {
     const left = (this.#lookups.get(ino) ?? 0) - count;
@@ -96,6 +128,7 @@ export class OpenTable {
       return false;
     }
     this.#lookups.delete(ino);
+    this.#listed.delete(ino);
     return true;
   }
 

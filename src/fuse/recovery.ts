@@ -44,6 +44,32 @@ export async function recover(
   return { stagedFiles, discardedFiles, orphans };
 }
 
+/**
+ * The same where other mounts share the files: what was staged is sealed, unless its inode is gone. Whether it
+ * can still be published shows then.
+ */
+export async function recoverShared(
+  client: NamespaceClient,
+  content: NodeContentCache,
+  logger: Logger,
+): Promise<void> {
+  let stagedFiles = 0;
+  let discardedFiles = 0;
+  for (const { ino } of content.recover()) {
+    const record = await client.inode(ino);
+    if (record === undefined || !isRegular(record)) {
+      await content.discard(ino);
+      discardedFiles++;
+    } else {
+      content.resume(record);
+      stagedFiles++;
+    }
+  }
+  if (stagedFiles + discardedFiles > 0) {
+    logger.info('recovered what the last mount left', { stagedFiles, discardedFiles });
+  }
+}
+
 async function bringUpToDate(
   client: NamespaceClient,
   record: InodeRecord,

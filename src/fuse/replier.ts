@@ -1,12 +1,12 @@
 import { errorFields, GfsError, type Ino, type Logger, toGfsError } from '../core/index.js';
 import type { NamespaceClient } from '../coordinator/index.js';
 import type { InodeRecord } from '../namespace/index.js';
-import type { AttributeOperations } from './attributes.js';
+import type { AttributeOperations, Named } from './attributes.js';
 import type { FuseDevice } from './device.js';
 import type { FileOperations } from './file-operations.js';
 import type { NameOperations } from './name-operations.js';
 import type { OpenTable } from './open-table.js';
-import type { Attributes, Opened } from './protocol/reply.js';
+import type { Opened } from './protocol/reply.js';
 
 /** Codes that a healthy filesystem never returns: each is logged. */
 const ALARMING = new Set(['CORRUPT', 'EIO', 'INTERNAL', 'UNAVAILABLE', 'TIMEOUT', 'ESTALE']);
@@ -49,23 +49,24 @@ export class Replier {
   }
 
   /** An inode's attributes under a name: the kernel now knows the inode once more. */
-  entry(unique: number, record: InodeRecord): void {
+  entry(unique: number, record: InodeRecord, named: Named | undefined): void {
     const { attributes, names, table } = this.parts;
     this.device.reply.begin(unique, 0);
-    this.device.reply.entryOut(attributes.of(record), attributes.validityOf(record.ino));
+    this.device.reply.entryOut(attributes.of(record), attributes.validityOf(record.ino, { record, named }));
     table.addLookup(record.ino);
     if (!this.device.send()) names.forget(record.ino, 1);
   }
 
-  noEntry(unique: number, parent: Ino): void {
+  noEntry(unique: number, named: Named): void {
     this.device.reply.begin(unique, 0);
-    this.device.reply.negativeEntryOut(this.parts.attributes.validityOf(parent));
+    this.device.reply.negativeEntryOut(this.parts.attributes.validityOf(named.parent, { named }));
     this.device.send();
   }
 
-  attributes(unique: number, attributes: Attributes): void {
+  attributes(unique: number, record: InodeRecord): void {
+    const { attributes } = this.parts;
     this.device.reply.begin(unique, 0);
-    this.device.reply.attrOut(attributes, this.parts.attributes.validityOf(attributes.ino));
+    this.device.reply.attrOut(attributes.of(record), attributes.validityOf(record.ino, { record }));
     this.device.send();
   }
 
@@ -76,10 +77,10 @@ export class Replier {
   }
 
   /** The reply to CREATE and TMPFILE: an entry and an open file at once. */
-  created(unique: number, record: InodeRecord, opened: Opened): void {
+  created(unique: number, record: InodeRecord, opened: Opened, named: Named | undefined): void {
     const { attributes, names, table } = this.parts;
     this.device.reply.begin(unique, 0);
-    this.device.reply.entryOut(attributes.of(record), attributes.validityOf(record.ino));
+    this.device.reply.entryOut(attributes.of(record), attributes.validityOf(record.ino, { record, named }));
     this.device.reply.openOut(opened);
     table.addLookup(record.ino);
     if (this.device.send()) return;

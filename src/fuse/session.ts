@@ -19,10 +19,13 @@ import { DirectoryOperations } from './directory-operations.js';
 import { FileOpener } from './file-opener.js';
 import { FileOperations } from './file-operations.js';
 import { type HandlerTable, makeHandlers } from './handlers.js';
+import { FileLeases } from './file-leases.js';
+import { KernelNotifier } from './kernel-notifier.js';
 import { LockOperations } from './lock-operations.js';
 import { NameOperations } from './name-operations.js';
 import { negotiate, type Negotiated, type Wishes } from './negotiation.js';
 import { OpenTable } from './open-table.js';
+import { PageMemory } from './page-memory.js';
 import { Opcode } from './protocol/constants.js';
 import type { FilesystemStatistics } from './protocol/reply.js';
 import type { RequestReader } from './protocol/request.js';
@@ -32,8 +35,6 @@ import { XattrOperations } from './xattr-operations.js';
 /** Free inodes that `df -i` shows: nothing but the disk bounds them. */
 const FILES_FREE = 2 ** 32;
 const ENOSYS = 38;
-/** Protocol version that knows NOTIFY_INC_EPOCH; before it, stale names last until they are used. */
-const EPOCH_MINOR = 44;
 
 export interface SessionParts {
   readonly fd: number;
@@ -59,6 +60,8 @@ export class FuseSession {
   readonly #parts: SessionParts;
   readonly #device: FuseDevice;
   readonly #table = new OpenTable();
+  readonly #kernel: KernelNotifier;
+  readonly #leases: FileLeases | undefined;
   readonly #opener: FileOpener;
   readonly #discards: DiscardQueue;
   readonly #replier: Replier;
@@ -75,17 +78,25 @@ export class FuseSession {
     this.#parts = parts;
     this.#device = new FuseDevice(parts.fd);
     this.#discards = new DiscardQueue(parts.client, parts.content, parts.logger);
+    const table = this.#table;
+    const kernel = (this.#kernel = new KernelNotifier(this.#device, table, parts.logger));
+    const pages = new PageMemory();
+    this.#leases = parts.wishes.sharedContent
+      ? new FileLeases({ ...parts, kernel, table, pages })
+      : undefined;
+    if (this.#leases !== undefined) parts.client.serve(this.#leases);
     const context: FilesystemContext = {
       ...parts,
       discards: this.#discards,
-      kernel: { forgetInode: (ino, data) => this.#forgetInode(ino, data) },
-      passthrough: parts.wishes.passthrough ? this.#passthrough() : undefined,
+      kernel,
+      leases: this.#leases,
+      passthrough: parts.wishes.passthrough && !parts.wishes.sharedContent ? this.#passthrough() : undefined,
     };
-    const table = this.#table;
     this.#opener = new FileOpener(context, table);
     const attributes = new AttributeOperations(context, table, this.#opener);
     const names = new NameOperations(context, table, this.#opener);
-    const files = new FileOperations(context, table, this.#opener, attributes, parts.wishes.sharedLocks);
+    const flushOnClose = parts.wishes.sharedLocks;
+    const files = new FileOperations(context, table, this.#opener, attributes, { pages, flushOnClose });
     this.#replier = new Replier(this.#device, {
       attributes,
       names,
@@ -117,6 +128,7 @@ export class FuseSession {
     try {
       await this.#device.serve((request) => this.#handle(request));
     } finally {
+      this.#leases?.stop();
       await this.#closeAll();
     }
     this.checkServing();
@@ -148,11 +160,7 @@ export class FuseSession {
 
   /** What the kernel believes of names and attributes may be wrong: it asks for all of it again. */
   forgetAll(): void {
-    for (const ino of this.#table.known()) this.#forgetInode(ino, false);
-    if ((this.#negotiated?.minor ?? 0) < EPOCH_MINOR) return;
-    this.#device.notifyNewEpoch().catch((thrown: unknown) => {
-      this.#parts.logger.warn('the kernel could not be told to forget names', errorFields(thrown));
-    });
+    this.#kernel.forgetAll();
   }
 
   statistics(): SessionStatistics {
@@ -176,12 +184,20 @@ export class FuseSession {
       this.#handleOther(opcode, unique, request);
       return;
     }
+    const locked = this.#leases === undefined ? undefined : lockedDirectories(request);
+    for (const directory of locked ?? []) this.#kernel.directoryBusy(directory);
+    const free = (): void => {
+      for (const directory of locked ?? []) this.#kernel.directoryFree(directory);
+    };
     try {
       const work = handler(request, unique);
-      if (work !== undefined)
-        work.catch((thrown: unknown) => this.#replier.error(unique, thrown, { opcode, ino }));
+      if (work === undefined) free();
+      else {
+        work.catch((thrown: unknown) => this.#replier.error(unique, thrown, { opcode, ino })).finally(free);
+      }
     } catch (thrown) {
       this.#replier.error(unique, thrown, { opcode, ino });
+      free();
     }
   }
 
@@ -205,6 +221,7 @@ export class FuseSession {
     try {
       const negotiated = negotiate(request, this.#device.reply, this.#parts.wishes);
       this.#negotiated = negotiated ?? this.#negotiated;
+      this.#kernel.minor = this.#negotiated?.minor ?? 0;
       this.#device.send();
     } catch (thrown) {
       this.#refusal = toGfsError(thrown);
@@ -222,15 +239,6 @@ export class FuseSession {
     } finally {
       this.#interruptible.delete(unique);
     }
-  }
-
-  #forgetInode(ino: number, data: boolean): void {
-    this.#device.notifyInvalInode(ino, data).catch((thrown: unknown) => {
-      this.#parts.logger.warn('the kernel could not be told to forget an inode', {
-        ino,
-        ...errorFields(thrown),
-      });
-    });
   }
 
   #passthrough(): Passthrough {
@@ -252,7 +260,8 @@ export class FuseSession {
   }
 
   async #statistics(): Promise<FilesystemStatistics> {
-    const disk = await statfs(this.#parts.options.stateDirectory);
+    const { spaceBytes, stateDirectory } = this.#parts.options;
+    const disk = spaceBytes === undefined ? await statfs(stateDirectory) : spaceOf(spaceBytes);
     const { inodes } = await this.#parts.client.statistics();
     return {
       blocks: disk.blocks,
@@ -273,5 +282,35 @@ export class FuseSession {
       closeSync(fd);
     }
     await this.#parts.client.flush();
+  }
+}
+
+/** Space that no disk bounds, in units of 1 MiB. */
+function spaceOf(bytes: number): { blocks: number; bfree: number; bavail: number; bsize: number } {
+  const bsize = 1024 * 1024;
+  const blocks = Math.floor(bytes / bsize);
+  return { blocks, bfree: blocks, bavail: blocks, bsize };
+}
+
+/** The directories whose lock the kernel holds until the request is answered (linux/fs/namei.c). */
+function lockedDirectories(request: RequestReader): readonly number[] | undefined {
+  switch (request.opcode as Opcode) {
+    case Opcode.LOOKUP:
+    case Opcode.CREATE:
+    case Opcode.MKNOD:
+    case Opcode.MKDIR:
+    case Opcode.SYMLINK:
+    case Opcode.LINK:
+    case Opcode.UNLINK:
+    case Opcode.RMDIR:
+    case Opcode.READDIR:
+    case Opcode.READDIRPLUS:
+    case Opcode.TMPFILE:
+      return [request.nodeid];
+    case Opcode.RENAME:
+    case Opcode.RENAME2:
+      return [request.nodeid, request.u64(0)];
+    default:
+      return undefined;
   }
 }

@@ -99,7 +99,8 @@ export function applyCommit(view: NamespaceView, command: CommitCommand): Applie
   next.sources = command.sources ?? NO_SOURCES;
   if (command.atimeNs !== undefined) next.atimeNs = command.atimeNs;
   if (command.mtimeNs !== undefined) next.mtimeNs = command.mtimeNs;
-  if (command.ctimeNs !== undefined) next.ctimeNs = command.ctimeNs;
+  // A chmod since the last write is later than that.
+  if (command.ctimeNs !== undefined && command.ctimeNs > next.ctimeNs) next.ctimeNs = command.ctimeNs;
   return changes.applied(changes.put(next));
 }
 

@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { errorFields, type Ino, invariant, native, toGfsError } from '../core/index.js';
+import { errorFields, GfsError, type Ino, invariant, native, toGfsError } from '../core/index.js';
 import { EMPTY_MANIFEST, type ManifestRef, NO_SOURCES } from '../namespace/index.js';
 import { describeBlocks } from './block-states.js';
 import { BlockFetcher } from './block-fetcher.js';
@@ -30,6 +30,8 @@ import { readStagingBase, removeStagingBase, writeStagingBase } from './staging-
 const GIB = 1024 ** 3;
 /** The documented flush interval is 5 s: 2 s of quiet, and time for a batch before it and its own. */
 const SEAL_DELAY_MS = 2_000;
+/** While seals fail and writers wait for room: how often they look again. */
+const STORE_RETRY_MS = 100;
 
 type Intent = 'read' | 'write' | 'truncate';
 
@@ -152,6 +154,9 @@ export class NodeContentCache implements ContentCache {
       await content.busy.catch(() => undefined); // its own opener is told
       content = this.#live.get(inode.ino);
     }
+    if (content !== undefined && !content.isOpen && content.version < inode.version) {
+      content = await this.#overtaken(content, inode);
+    }
     content ??= this.#enter(inode);
     const preparing = this.#prepare(content, intent);
     content.busy = preparing;
@@ -184,6 +189,8 @@ export class NodeContentCache implements ContentCache {
    */
   async refresh(open: OpenContent, inode: ContentInode): Promise<string | undefined> {
     const content = open as NodeContent;
+    await this.#sealer.abandon(content); // what is being published now may be that very version
+    if (content.version >= inode.version) return undefined;
     const aside = content.staged ? this.#putAside(content) : undefined;
     try {
       this.#index.delete(content.ino);
@@ -197,6 +204,10 @@ export class NodeContentCache implements ContentCache {
   peek(ino: Ino): OpenContent | undefined {
     const content = this.#live.get(ino);
     return content !== undefined && (content.staged || content.isOpen) ? content : undefined;
+  }
+
+  *staged(): Iterable<Ino> {
+    for (const content of this.#live.values()) if (content.staged) yield content.ino;
   }
 
   close(open: OpenContent, intent: Intent): void {
@@ -260,8 +271,8 @@ export class NodeContentCache implements ContentCache {
   }
 
   /** The blocks of a version, and what this node has of them. */
-  async describe(ino: Ino, manifest: ManifestRef): Promise<BlockState[]> {
-    const loaded = await this.#options.blocks.loadManifest(manifest);
+  async describe(ino: Ino, manifest: ManifestRef, sources = NO_SOURCES): Promise<BlockState[]> {
+    const loaded = await this.#options.blocks.loadManifest(manifest, sources);
     return describeBlocks(loaded, {
       content: this.#live.get(ino),
       cached: this.#index.get(ino),
@@ -320,6 +331,15 @@ export class NodeContentCache implements ContentCache {
   /** What was committed is written on already: from now on it is to replace the version that it made. */
   #committedBeneath({ ino, base }: NodeContent): void {
     if (this.#options.shared !== undefined) writeStagingBase(this.#layout, ino, base.version);
+  }
+
+  /** Closed content of an older version than the inode has: kept aside if it is staged, unless it is just being published. */
+  async #overtaken(content: NodeContent, { version }: ContentInode): Promise<NodeContent | undefined> {
+    await this.#sealer.abandon(content);
+    if (content.version >= version) return this.#live.get(content.ino);
+    if (content.staged) this.#putAside(content);
+    else this.#forget(content);
+    return this.#live.get(content.ino);
   }
 
   /** Staged content that somebody else's version has overtaken: it is kept aside, and clean from now on. */
@@ -478,13 +498,28 @@ export class NodeContentCache implements ContentCache {
 
   /** When nothing can be sealed (all is open, or the store fails) waiting would be for ever. */
   #roomToWrite(): Promise<void> | undefined {
-    if (this.#stagedBytes <= this.#stagedBytesMax || !this.#sealer.hasWork) return undefined;
-    return this.#waitForRoom();
+    if (this.#stagedBytes <= this.#stagedBytesMax) return undefined;
+    const { shared } = this.#options;
+    if (shared !== undefined) return this.#waitForStore(shared.fullAfterMs ?? Infinity);
+    return this.#sealer.hasWork ? this.#waitForRoom() : undefined;
   }
 
   async #waitForRoom(): Promise<void> {
     while (this.#stagedBytes > this.#stagedBytesMax && this.#sealer.hasWork)
       await this.#sealer.nextProgress();
+  }
+
+  /** The store is on another machine, and may come back. @throws GfsError ENOSPC when it did not in time */
+  async #waitForStore(patienceMs: number): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonicMs() + patienceMs;
+    while (this.#stagedBytes > this.#stagedBytesMax) {
+      if (clock.monotonicMs() >= untilMs) {
+        throw new GfsError('ENOSPC', 'as much is staged as may be, and the store takes no more');
+      }
+      if (this.#sealer.hasWork) await this.#sealer.nextProgress();
+      else await clock.sleep(STORE_RETRY_MS);
+    }
   }
 }
 

@@ -89,6 +89,8 @@ export interface ContentCache {
   refresh(content: OpenContent, inode: ContentInode): Promise<string | undefined>;
   /** The content if it is open or staged at present. */
   peek(ino: Ino): OpenContent | undefined;
+  /** Inodes whose content is staged. */
+  staged(): Iterable<Ino>;
   /** Ends one open. After the last one a staged file is sealed within the flush interval. */
   close(content: OpenContent, intent: 'read' | 'write' | 'truncate'): void;
   /** The inode is gone: deletes whatever is here of it; large files later, by when the promise resolves. Must not be open. */

@@ -26,6 +26,8 @@ export interface NodeContentCacheOptions {
   readonly shared?: {
     /** False when the inode is no more: nothing of it is stored. */
     readonly exists: (ino: Ino) => Promise<boolean>;
+    /** Above the bound of what is staged writers wait for so long, then they get ENOSPC; undefined: for ever. */
+    readonly fullAfterMs: number | undefined;
     /** Staged content that could not be published was put into the file at `path`. */
     readonly keptAside: (ino: Ino, path: string) => void;
   };

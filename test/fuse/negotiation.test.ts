@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 
 const OUT = 16;
-const EVERYTHING = { passthrough: true, sharedLocks: true };
+const EVERYTHING = { passthrough: true, sharedLocks: true, sharedContent: false };
 const ALL_FLAGS = 0xffff_ffff;
 
 interface Offer {
@@ -79,7 +79,7 @@ describe('INIT', () => {
   test.each([
     ['the kernel does not offer it', EVERYTHING, ALL_FLAGS, 0],
     ['the kernel has no second word of flags', EVERYTHING, ~InitFlag.INIT_EXT >>> 0, 1 << 5],
-    ['nobody wants it', { passthrough: false, sharedLocks: false }, ALL_FLAGS, 1 << 5],
+    ['nobody wants it', { passthrough: false, sharedLocks: false, sharedContent: false }, ALL_FLAGS, 1 << 5],
   ])('no passthrough where %s', (_why, wishes, flags, flags2) => {
     const { negotiated, answer } = offer(wishes, { minor: 45, flags, flags2 });
     expect(negotiated?.passthrough).toBe(false);
@@ -97,8 +97,16 @@ describe('INIT', () => {
   test('locks stay with the kernel unless they are to be shared', () => {
     const locks = InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS;
     const asked = (sharedLocks: boolean): number =>
-      Number(offer({ passthrough: true, sharedLocks }, { minor: 45 }).answer.flags) & locks;
+      Number(offer({ passthrough: true, sharedLocks, sharedContent: false }, { minor: 45 }).answer.flags) &
+      locks;
     expect([asked(false), asked(true)]).toEqual([0, locks]);
+  });
+
+  test('the kernel asks for attributes before it reads from its pages only where content is shared', () => {
+    const both = InitFlag.AUTO_INVAL_DATA | InitFlag.EXPLICIT_INVAL_DATA;
+    const asked = (sharedContent: boolean): number =>
+      Number(offer({ ...EVERYTHING, sharedContent }, { minor: 45 }).answer.flags) & both;
+    expect([asked(false), asked(true)]).toEqual([InitFlag.EXPLICIT_INVAL_DATA, InitFlag.AUTO_INVAL_DATA]);
   });
 
   test('the kernel may write sizes and times only through us: no writeback cache', () => {

@@ -62,6 +62,7 @@ export const InitFlag = {
   BIG_WRITES: 1 << 5,
   DONT_MASK: 1 << 6,
   FLOCK_LOCKS: 1 << 10,
+  AUTO_INVAL_DATA: 1 << 12,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
   ASYNC_DIO: 1 << 15,
@@ -123,6 +124,7 @@ export const O_RDONLY = 0;
 export const O_TRUNC = 0o1000;
 /** Part of O_SYNC, too. */
 export const O_DSYNC = 0o10000;
+export const O_APPEND = 0o2000;
 export const F_RDLCK = 0;
 export const F_WRLCK = 1;
 export const F_UNLCK = 2;
