@@ -23,7 +23,7 @@ export interface Findings {
   /** Plain data: what JSON and YAML print. */
   readonly value: unknown;
   /** @param wide with everything that a broad terminal has room for */
-  lines(wide: boolean): readonly string[];
+  readonly lines: (wide: boolean) => readonly string[];
   /** For people, when there is nothing to list. */
   readonly note?: string | undefined;
   /** What could not be found out; told after the rest. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { isLoopback, isWildcard, parseAddress } from '../../src/cli/config/address.js';
 import { loadCoordinatorConfig, parseCoordinatorConfig } from '../../src/cli/config/coordinator-config.js';
 import { loadMountConfig, parseMountConfig } from '../../src/cli/config/mount-config.js';
+import { readSiteConfig } from '../../src/cli/config/site-config.js';
 import { parseYaml, type YamlProblem } from '../../src/cli/config/yaml-document.js';
 import { GfsError } from '../../src/core/errors.js';
 import { projectDir } from '../support/mounted.js';
@@ -184,12 +185,23 @@ consistency: strict`;
   });
 });
 
-test('the examples are right, and say the defaults', () => {
+test('the examples are right, and say the defaults', async () => {
   const read = loadCoordinatorConfig(join(projectDir, 'examples/coordinator.yaml'));
   expect(read).toMatchObject({ cluster: 'demo', store: { kind: 'etcd' }, sessionTtlMs: 10_000 });
   expect(loadMountConfig(join(projectDir, 'examples/globalfs.yaml'))).toMatchObject({
     site: 'onprem',
     coordinators: ['127.0.0.1:7400', '127.0.0.1:7410'],
+  });
+  expect(await readSiteConfig(join(projectDir, 'examples/site-s3.yaml'), 'onprem')).toMatchObject({
+    name: 'onprem',
+    role: 'primary',
+    store: { kind: 's3', bucket: 'globalfs', prefix: '', pathStyle: true },
+  });
+  expect(await readSiteConfig(join(projectDir, 'examples/site-directory.yaml'), 'lab')).toEqual({
+    name: 'lab',
+    role: 'primary',
+    status: 'active',
+    store: { kind: 'directory', path: '/srv/globalfs-store' },
   });
 });
 

@@ -23,7 +23,18 @@ describe('globalfs', () => {
     [['umount'], 2, /MOUNTPOINT/],
     [['umount', '/tmp'], 3, /no GlobalFS is mounted there; \/tmp/],
     [['status', '/tmp'], 3, /no GlobalFS is mounted there/],
-    [['status', '-o', 'yaml'], 2, /not an output format/],
+    [['status', '-o', 'xml'], 2, /not an output format: 'xml'; -o; use table, wide, json, yaml/],
+    [['status', '--watch', '1ms'], 2, /not a time to wait.*use 100ms to 1d/],
+    [['status', '--coordinator', 'here'], 2, /not an address: 'here'; --coordinator/],
+    [['mounts'], 2, /no cluster is named.*--coordinator HOST:PORT/],
+    [['leases', '--limit', '0'], 2, /--limit; use 1 to/],
+    [['site'], 2, /no command given.*globalfs site --help/],
+    [['site', 'registre'], 2, /unknown command 'registre'.*Did you mean register.*globalfs site --help/],
+    [['site', 'register', 'x'], 2, /--config <FILE>' not specified.*globalfs site register --help/],
+    [['coordinator', 'start', '--config', '/nonexistent/c.yaml'], 3, /there is no such file/],
+    [['mount', '--config', '/nonexistent/g.yaml', '/x'], 3, /there is no such file/],
+    [['dev', 'down', '--dir', '/nonexistent/p'], 3, /no playground is there/],
+    [['dev', 'up', '--mounts', '99'], 2, /--mounts; use 1 to 8/],
     [['info', '/proc/self'], 3, /not in a GlobalFS/],
     [['info', '/nonexistent/x'], 3, /no such file/i],
     [['fsck', '--state', '/nonexistent/state'], 3, /no state directory/],
@@ -37,14 +48,15 @@ describe('globalfs', () => {
     expect(run.stdout).toBe('');
   });
 
-  test.each(['mount', 'umount', 'status', 'info', 'fsck', 'gc', 'doctor'])(
-    'the help of %s ends with an example',
-    (command) => {
-      const run = globalfs(command, '--help');
-      expect(run.status).toBe(0);
-      expect(run.stdout).toMatch(/Examples?:\n {2}globalfs [^\n]+(\n {2}globalfs [^\n]+)*\n$/);
-    },
-  );
+  test.each([
+    ...['mount', 'umount', 'status', 'info', 'fsck', 'gc', 'doctor', 'mounts', 'leases', 'where', 'stats'],
+    ...['site', 'site register', 'site list', 'site show', 'site drain', 'site activate', 'site remove'],
+    ...['coordinator', 'coordinator start', 'dev', 'dev up', 'dev down', 'dev status'],
+  ])('the help of %s ends with an example', (command) => {
+    const run = globalfs(...command.split(' '), '--help');
+    expect(run.status).toBe(0);
+    expect(run.stdout).toMatch(/Examples?:\n {2}globalfs [^\n]+(\n {2}globalfs [^\n]+)*\n$/);
+  });
 
   test('what lists speaks JSON', () => {
     expect(Array.isArray(JSON.parse(globalfs('status', '-o', 'json').stdout))).toBe(true);

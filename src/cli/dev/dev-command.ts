@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { errorFields } from '../../core/logger.js';
+import { toGfsError } from '../../core/errors.js';
 import { globalfsMounts, mountAt } from '../mountinfo.js';
 import { outputOption, printLines, printNote, propertyLines, tableLines, type Findings } from '../output.js';
 import { oneLine, problem } from '../problem.js';
@@ -99,7 +99,9 @@ async function undo(playground: Playground): Promise<void> {
     await endPlayground(playground, true);
     await removePlayground(playground);
   } catch (thrown) {
-    printNote(oneLine(`not everything could be undone: ${errorFields(thrown).error}; see ${playground.dir}`));
+    printNote(
+      oneLine(`not everything could be undone: ${toGfsError(thrown).message}; see ${playground.dir}`),
+    );
   }
 }
 
