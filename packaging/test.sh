@@ -13,6 +13,7 @@ need fio fio
 need bindfs bindfs
 need strace strace
 need procps ps
+need openssl openssl
 need radosgw radosgw
 need ceph-mon ceph-mon
 need ceph-osd ceph-osd

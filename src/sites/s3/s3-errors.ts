@@ -87,10 +87,7 @@ export function s3Error(failure: S3Failure, place: S3Place, what: string, cause?
   const region =
     failure.bucketRegion === undefined ? '' : `; the bucket is in region ${failure.bucketRegion}`;
   const ahead = failure.clockAheadMs;
-  const clock =
-    ahead === undefined
-      ? ''
-      : `; this machine's clock is ${Math.round(ahead / 1000)} s ahead of the server's`;
+  const clock = ahead === undefined ? '' : `; ${clockText(ahead)}`;
   const toDo = check === '' ? '' : `; ${check}`;
   return new GfsError(
     code,
@@ -101,6 +98,11 @@ export function s3Error(failure: S3Failure, place: S3Place, what: string, cause?
       context: { site: place.site, bucket: place.bucket, status: failure.status, s3Code: failure.code },
     },
   );
+}
+
+function clockText(aheadMs: number): string {
+  const seconds = Math.round(Math.abs(aheadMs) / 1000);
+  return `this machine's clock is ${seconds} s ${aheadMs < 0 ? 'behind' : 'ahead of'} the server's`;
 }
 
 /** An error answer is a page at most; what is longer is not looked at. */
