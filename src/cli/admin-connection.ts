@@ -1,6 +1,5 @@
 import type { AdminApi } from '../coordinator/admin-api.js';
-import { GfsError, toGfsError } from '../core/errors.js';
-import type { ClusterAddress } from './cluster.js';
+import { type GfsError, toGfsError } from '../core/errors.js';
 import { problem } from './problem.js';
 
 /** Administration of a cluster, through whichever coordinator leads. */
