@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isRoot, peer, projectDir } from '../support/mounted.js';
+import { isGlobalfs, isRoot, projectDir } from '../support/mounted.js';
 import { Probe } from '../support/probe.js';
 import { run, shell } from '../support/run.js';
 import { suiteMount } from '../support/suite-mount.js';
@@ -166,7 +166,7 @@ describe('real programs work in the mount', () => {
     await mkdir(back);
     await shell(command(from, there));
     expect(await treeOf(there)).toEqual(await treeOf(from));
-    if (peer === 'globalfs') await mounted().restart();
+    if (isGlobalfs) await mounted().restart();
     expect(await treeOf(there)).toEqual(await treeOf(from));
     await shell(command(there, back));
     expect(await treeOf(back)).toEqual(await treeOf(from));

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { chmod, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRoot, peer, projectDir, withMount } from '../support/mounted.js';
+import { isGlobalfs, isRoot, projectDir, withMount } from '../support/mounted.js';
 import { Probe } from '../support/probe.js';
 import { run } from '../support/run.js';
 import { suiteMount } from '../support/suite-mount.js';
@@ -89,7 +89,7 @@ test('there are examples', () => {
   expect(examples.length).toBeGreaterThan(10);
 });
 
-const runs = peer === 'globalfs' ? describe : describe.skip; // a plain directory differs: that is what it is about
+const runs = isGlobalfs ? describe : describe.skip; // a plain directory differs: that is what it is about
 for (const options of new Set(examples.map((example) => example.options))) {
   runs(`on a mount with ${options === '' ? 'no options' : `-o ${options}`}`, () => {
     const mounted = suiteMount({ args: options === '' ? [] : ['-o', options] });

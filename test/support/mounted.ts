@@ -1,9 +1,11 @@
+import { afterAll } from '@jest/globals';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chmod, chown, mkdir, mkdtemp, readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Membership } from './cluster/shared-servers.js';
 import { Reaper } from './reaper.js';
 import { commandLine, run } from './run.js';
 
@@ -12,12 +14,19 @@ export const projectDir = fileURLToPath(new URL('../../', import.meta.url)).repl
 export const cli = process.env.GLOBALFS_TEST_CLI ?? join(projectDir, 'dist/cli/main.js');
 
 /**
- * What the tests run on. `globalfs` is the real thing; `plain` (a directory) and `bindfs` (a C filesystem
- * that passes everything on) are stand-ins by which the tests themselves are checked.
+ * What the tests run on. `globalfs` is the real thing, on a node of its own; `cluster` is the same as a mount of
+ * a cluster (etcd, and Ceph RGW as S3). `plain` (a directory) and `bindfs` (a C filesystem that passes
+ * everything on) are stand-ins by which the tests themselves are checked.
  */
-export type Peer = 'globalfs' | 'bindfs' | 'plain';
+export type Peer = 'globalfs' | 'cluster' | 'bindfs' | 'plain';
 export const peer = (process.env.GLOBALFS_TEST_PEER ?? 'globalfs') as Peer;
+/** Not a stand-in. */
+export const isGlobalfs = peer === 'globalfs' || peer === 'cluster';
 export const isRoot = process.getuid?.() === 0;
+
+/** Only where it is needed: it brings the S3 client with it. */
+const sharedServers = async () => import('./cluster/shared-servers.js');
+if (peer === 'cluster') afterAll(async () => (await sharedServers()).endSharedServers());
 
 const SERVE_TIMEOUT_MS = 20_000;
 const EXIT_TIMEOUT_MS = 30_000;
@@ -61,6 +70,9 @@ class MountedProcess implements Mounted {
   readonly #settings: MountSettings;
   readonly #reaper: Reaper;
   readonly #backing: string;
+  readonly #base: string;
+  /** Of a cluster's mount: made at the first start. */
+  #membership: Membership | undefined;
   #child: ChildProcess | undefined;
   #exit: Promise<number> = Promise.resolve(0);
   #log = '';
@@ -70,6 +82,7 @@ class MountedProcess implements Mounted {
     this.stateDir = join(base, 'state');
     this.plain = join(base, 'plain');
     this.#backing = join(base, 'backing');
+    this.#base = base;
     this.#settings = settings;
     this.#reaper = reaper;
   }
@@ -87,16 +100,21 @@ class MountedProcess implements Mounted {
       const [file, args] = ['bindfs', ['-f', '--multithreaded', this.#backing, this.mountpoint]];
       return commandLine(file, args, this.#settings.asUser);
     }
-    const args = ['mount', '-f', '--state', this.stateDir, ...(this.#settings.args ?? []), this.mountpoint];
+    const joining = this.#membership === undefined ? [] : ['--config', this.#membership.configFile];
+    const words = [...joining, '--state', this.stateDir, ...(this.#settings.args ?? [])];
+    const args = ['mount', '-f', ...words, this.mountpoint];
     return commandLine(process.execPath, [cli, ...args], this.#settings.asUser);
   }
 
   async start(): Promise<void> {
     await mkdir(this.#backing, { recursive: true });
     if (peer === 'plain') return;
+    if (peer === 'cluster') {
+      this.#membership ??= await (await sharedServers()).ownCluster(this.#base, this.#reaper);
+    }
     const [file, args] = this.#commandLine();
     const child = spawn(file, args, {
-      env: { ...process.env, ...this.#settings.env },
+      env: { ...process.env, ...this.#membership?.env, ...this.#settings.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
@@ -129,7 +147,7 @@ class MountedProcess implements Mounted {
         throw new Error(`the mount ended with exit code ${child.exitCode} before it served\n${this.#log}`);
       }
       // A stale mount of a killed process is in the kernel's table too: what counts is the new one's word.
-      const said = peer !== 'globalfs' || this.#log.includes(SERVING, logStart);
+      const said = !isGlobalfs || this.#log.includes(SERVING, logStart);
       // Root may not look into a user's mount.
       const asked = this.#settings.asUser !== undefined || (await answers(this.mountpoint));
       if (said && asked && (await isMounted(this.mountpoint))) return;
