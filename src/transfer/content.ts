@@ -55,8 +55,7 @@ export interface Sealed {
   readonly allocatedBytes: number;
   /** Names of the sites that hold its blocks; empty where there is one site only. */
   readonly sources: readonly string[];
-  /** Of the staged file, read in the turn in which this is handed over. */
-  readonly atimeNs: TimeNs;
+  /** Of the staged file, read in the turn in which this is handed over. (Its atime tells of the seal itself.) */
   readonly mtimeNs: TimeNs;
   /** The file will be written on: the write lease is kept. */
   readonly keepWrite: boolean;

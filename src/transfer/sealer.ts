@@ -350,7 +350,7 @@ export class Sealer {
     const { base } = content;
     const { manifest, size, allocatedBytes } = sealed;
     const sources = sourcesOf(sealed, base.sources, this.#options.blocks.site);
-    const { atimeNs, mtimeNs } = content.stat();
+    const { mtimeNs } = content.stat();
     const outcome = await this.#options.commit({
       ino: content.ino,
       baseVersion: base.version,
@@ -358,7 +358,6 @@ export class Sealer {
       size,
       allocatedBytes,
       sources,
-      atimeNs,
       mtimeNs,
       keepWrite,
     });
