@@ -27,13 +27,13 @@ async function lookAtAll(flags: ClusterFlags): Promise<Findings> {
   try {
     const status = await withCluster(cluster, (api) => api.status());
     return {
-      value: { ...status, local: mounts },
+      value: { cluster: status, mounts },
       lines: (wide) => [...clusterLines(status, wide), ...here(wide)],
     };
   } catch (thrown) {
     const failure = toGfsError(thrown);
     const { code, message } = failure;
-    return { value: { error: { code, message }, local: mounts }, lines: local.lines, failure };
+    return { value: { cluster: null, error: { code, message }, mounts }, lines: local.lines, failure };
   }
 }
 
