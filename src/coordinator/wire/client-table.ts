@@ -1,7 +1,8 @@
 import type { LiveAttributes } from '../client.js';
 import { command } from './command-table.js';
 import type { Claim, ClaimedLock, ClientMessage, NodeHealth, Request } from './messages.js';
-import { many, maybe, message, one, table, union } from './message-types.js';
+import { many, maybe, one } from './field-types.js';
+import { message, table, union } from './message-types.js';
 import { lockRange, lockRequest, sessionRef } from './shared-table.js';
 import { bool, byteString, double, ino, name, text, time, uint32, uint53 } from './value-types.js';
 import { claimMode, leaseMode, lockFamily } from './word-types.js';

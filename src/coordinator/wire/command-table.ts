@@ -1,5 +1,6 @@
 import type { Caller, Command, ManifestBlock, ManifestRef } from '../../namespace/index.js';
-import { many, maybe, message, one, some, union } from './message-types.js';
+import { many, maybe, one, some } from './field-types.js';
+import { message, union } from './message-types.js';
 import { blockHash, bool, byteString, bytes, ino, name, text, time, uint32, uint53 } from './value-types.js';
 import { killPrivileges, renameMode, xattrMode } from './word-types.js';
 

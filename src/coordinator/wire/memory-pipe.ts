@@ -1,45 +1,47 @@
+import type { FrameCodec } from './frame.js';
+import { FramePacker } from './frame-packer.js';
+
 /**
  * One direction of a connection in memory. What is sent in one turn of the event loop arrives together, in
- * order, in a later turn. While stalled nothing arrives.
+ * order, in a later turn, having been bytes in between. While stalled nothing arrives.
  */
 export class MemoryPipe<M> {
   readonly #schedule: (run: () => void) => void;
-  readonly #deliver: (message: M) => void;
-  /** What was sent in this turn. */
-  #turn: (() => void)[] = [];
+  readonly #packer: FramePacker<M>;
   /** What is under way, in order. */
-  readonly #frames: (() => void)[] = [];
-  /** Frames whose time has come. */
+  readonly #underWay: (() => void)[] = [];
+  /** How many of them have had their time. */
   #due = 0;
   #stalled = false;
 
-  constructor(schedule: (run: () => void) => void, deliver: (message: M) => void) {
+  /** @param schedule calls back when what is sent now has had its time, in a later turn */
+  constructor(codec: FrameCodec<M>, schedule: (run: () => void) => void, deliver: (message: M) => void) {
     this.#schedule = schedule;
-    this.#deliver = deliver;
+    this.#packer = new FramePacker(codec, (frame) => {
+      this.#put(() => {
+        for (const message of codec.decode(frame)) deliver(message);
+      });
+    });
   }
 
   send(message: M): void {
-    const copy = structuredClone(message);
-    this.call(() => this.#deliver(copy));
+    this.#packer.send(message);
   }
 
-  /** Something that happens at the other end after what was sent before. */
+  /** Something that happens at the other end, after what was sent before. */
   call(run: () => void): void {
-    this.#turn.push(run);
-    if (this.#turn.length === 1) setImmediate(() => this.#flush());
+    this.#packer.flush();
+    this.#put(run);
   }
 
   set stalled(stalled: boolean) {
+    const resumed = this.#stalled && !stalled;
     this.#stalled = stalled;
-    if (!stalled) this.#schedule(() => this.#arrive());
+    if (resumed) this.#schedule(() => this.#arrive());
   }
 
-  #flush(): void {
-    const calls = this.#turn;
-    this.#turn = [];
-    this.#frames.push(() => {
-      for (const run of calls) run();
-    });
+  #put(run: () => void): void {
+    this.#underWay.push(run);
     this.#schedule(() => {
       this.#due++;
       this.#arrive();
@@ -49,7 +51,7 @@ export class MemoryPipe<M> {
   #arrive(): void {
     while (this.#due > 0 && !this.#stalled) {
       this.#due--;
-      this.#frames.shift()?.();
+      this.#underWay.shift()?.();
     }
   }
 }

@@ -1,4 +1,5 @@
 import { GfsError } from '../../core/index.js';
+import { clientFrames, serverFrames } from './frame.js';
 import { MemoryPipe } from './memory-pipe.js';
 import type { ClientMessage, ServerMessage } from './messages.js';
 import type { AcceptStream, ClientStream, ClientStreamHandler, Dialer, StreamHandler } from './transport.js';
@@ -110,10 +111,10 @@ export class MemoryLink implements Dialer {
     const schedule = (run: () => void): void => this.#schedule(run, this.#delayMs);
     let server: StreamHandler | undefined;
     let open = true;
-    const up = new MemoryPipe<ClientMessage>(schedule, (message) => {
+    const up = new MemoryPipe(clientFrames, schedule, (message) => {
       if (open) server?.message(message);
     });
-    const down = new MemoryPipe<ServerMessage>(schedule, (message) => {
+    const down = new MemoryPipe(serverFrames, schedule, (message) => {
       if (open) handler.message(message);
     });
     const end = (reason: GfsError): void => {
@@ -141,12 +142,16 @@ export class MemoryLink implements Dialer {
       }
       server = accept({
         peer: this.#node,
-        send: (message) => down.send(message),
+        send: (message) => {
+          if (open) down.send(message);
+        },
         close: () => down.call(() => end(new GfsError('UNAVAILABLE', `${address} ended the connection`))),
       });
     });
     return {
-      send: (message) => up.send(message),
+      send: (message) => {
+        if (open) up.send(message);
+      },
       close: () => up.call(() => end(new GfsError('CANCELLED', `the connection to ${address} was closed`))),
     };
   }

@@ -1,6 +1,7 @@
 import type { Dentry, RecordWrite } from '../../namespace/index.js';
 import type { Notice, Result, SentEntry, SentInode, ServerMessage } from './messages.js';
-import { many, maybe, message, one, orUndefined, union } from './message-types.js';
+import { many, maybe, one, orUndefined } from './field-types.js';
+import { message, union } from './message-types.js';
 import { lockRange, sessionRef, siteSpec } from './shared-table.js';
 import {
   bool,

@@ -1,7 +1,8 @@
 import type { LockRange, LockRequest } from '../../leases/index.js';
 import type { SiteSpec } from '../../sites/index.js';
 import type { SessionRef } from './messages.js';
-import { maybe, message, one, union } from './message-types.js';
+import { maybe, one } from './field-types.js';
+import { message, union } from './message-types.js';
 import { bool, text, uint32, uint53 } from './value-types.js';
 import { heldLockType, lockType, siteRole, siteStatus } from './word-types.js';
 
