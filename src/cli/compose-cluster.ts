@@ -29,6 +29,8 @@ import { VERSION } from './version.js';
 const STORE_PARALLELISM: Parallelism = { files: 32, blocks: 8, fetches: 16 };
 /** What `df` shows: object stores have no size. One PiB, as other filesystems on object stores show. */
 const SPACE_BYTES = 2 ** 50;
+/** What is not in the site's store nobody else can read: an orderly end takes its time. */
+const SEAL_AT_END_MS = 120_000;
 /** How long a mount looks for a coordinator before it gives up, where calls would wait for ever. */
 const START_MS = 30_000;
 
@@ -145,7 +147,7 @@ export class ClusterNode implements ServedNode {
 
   async close(): Promise<void> {
     if (this.#content !== undefined) {
-      await sealBeforeTheEnd(this.#content, this.settings.logger);
+      await sealBeforeTheEnd(this.#content, this.settings.logger, SEAL_AT_END_MS);
       await this.#content.stop();
     }
     await this.#storeHealth?.stop();

@@ -154,11 +154,15 @@ async function commitSealed(
 }
 
 /** What cannot be sealed in time, or at all, stays staged: the next mount goes on with it. */
-export async function sealBeforeTheEnd(content: NodeContentCache, logger: Logger): Promise<void> {
+export async function sealBeforeTheEnd(
+  content: NodeContentCache,
+  logger: Logger,
+  withinMs = SEAL_AT_END_MS,
+): Promise<void> {
   try {
-    await content.flushAll(AbortSignal.timeout(SEAL_AT_END_MS));
+    await content.flushAll(AbortSignal.timeout(withinMs));
   } catch (thrown) {
-    logger.info('staged files are left for the next mount', errorFields(thrown));
+    logger.warn('staged files are left for the next mount', errorFields(thrown));
   }
 }
 

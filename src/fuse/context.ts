@@ -2,6 +2,7 @@ import type { NamespaceClient } from '../coordinator/index.js';
 import { GfsError, type KernelClock, type Logger } from '../core/index.js';
 import type { InodeRecord } from '../namespace/index.js';
 import type { ContentCache } from '../transfer/index.js';
+import type { DirectoryReadAhead } from './directory-read-ahead.js';
 import type { DiscardQueue } from './discard-queue.js';
 import type { FileLeases } from './file-leases.js';
 
@@ -49,6 +50,8 @@ export interface FilesystemContext {
   /** Where other mounts share the files; undefined where this mount is the only one. */
   readonly leases: FileLeases | undefined;
   readonly discards: DiscardQueue;
+  /** Where content is far away: fetches what will be opened next. */
+  readonly readAhead: DirectoryReadAhead | undefined;
   /** Undefined where the kernel or our privileges do not allow it. */
   readonly passthrough: Passthrough | undefined;
 }

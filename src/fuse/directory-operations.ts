@@ -128,6 +128,7 @@ export class DirectoryOperations {
       if (!reply.directoryEntry(entry, attributes, valid, limit)) return;
       if (inode !== undefined) this.#table.addLookup(ino);
       handle.names.push(name);
+      if (inode !== undefined) this.#context.readAhead?.seen(directory.ino, name, inode);
     }
   }
 }

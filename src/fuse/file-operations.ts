@@ -47,6 +47,7 @@ export class FileOperations {
     const readOnly = (flags & O_ACCMODE) === O_RDONLY;
     const truncate = (flags & O_TRUNC) !== 0;
     const intent: OpenIntent = truncate ? 'truncate' : readOnly ? 'read' : 'write';
+    if (intent === 'read') this.#context.readAhead?.opening(ino);
     const file = await this.#opener.open(ino, intent);
     try {
       if (truncate) await this.#truncateAtOpen(file, killSuidSgid, caller);

@@ -31,6 +31,7 @@ export class KernelNotifier implements KernelCache {
   /** INVAL_ENTRY under way, by directory: called when a request begins there. */
   readonly #overtaken = new Map<number, (() => void)[]>();
   #entryNotices = 0;
+  #stopped = false;
   /** Of the protocol that was agreed upon; 0 before. */
   minor = 0;
 
@@ -38,6 +39,11 @@ export class KernelNotifier implements KernelCache {
     this.#device = device;
     this.#table = table;
     this.#logger = logger;
+  }
+
+  /** The device is about to be closed: its descriptor may soon be another file's. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /** A request that holds the directory's lock has begun. */
@@ -57,7 +63,7 @@ export class KernelNotifier implements KernelCache {
   }
 
   inodeForgotten(ino: number, data: boolean): Promise<void> {
-    const notice = (): Promise<void> => this.#device.notifyInvalInode(ino, data);
+    const notice = (): Promise<void> => this.#tell(() => this.#device.notifyInvalInode(ino, data));
     return this.#told(data ? this.#pageNotices.run(notice) : notice(), { ino });
   }
 
@@ -66,7 +72,10 @@ export class KernelNotifier implements KernelCache {
     const free = !this.#busy.has(parent) && this.#entryNotices < ENTRY_NOTICES_MAX;
     if (!free && asksAgain) return this.#newEpoch();
     this.#entryNotices++;
-    const told = this.#told(this.#device.notifyInvalEntry(parent, name), { parent }).finally(() => {
+    const told = this.#told(
+      this.#tell(() => this.#device.notifyInvalEntry(parent, name)),
+      { parent },
+    ).finally(() => {
       this.#entryNotices--;
     });
     if (free && (await this.#inTime(parent, told))) return;
@@ -79,7 +88,10 @@ export class KernelNotifier implements KernelCache {
   }
 
   #newEpoch(): Promise<void> {
-    return this.#told(this.#device.notifyNewEpoch(), {});
+    return this.#told(
+      this.#tell(() => this.#device.notifyNewEpoch()),
+      {},
+    );
   }
 
   /** False when a request has begun on the directory before the kernel was done. */
@@ -97,6 +109,10 @@ export class KernelNotifier implements KernelCache {
       if (left.length === 0) this.#overtaken.delete(parent);
       else this.#overtaken.set(parent, left);
     }
+  }
+
+  #tell(notice: () => Promise<void>): Promise<void> {
+    return this.#stopped ? Promise.resolve() : notice();
   }
 
   async #told(notice: Promise<void>, what: Readonly<Record<string, unknown>>): Promise<void> {

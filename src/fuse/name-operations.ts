@@ -38,7 +38,10 @@ export class NameOperations {
       if (record === undefined || raw === '.') return record;
       return requireInode(await client.inode(record.parent as Ino), record.parent);
     }
-    return client.lookup(parent, parseName(raw));
+    const name = parseName(raw);
+    const record = await client.lookup(parent, name);
+    if (record !== undefined) this.#context.readAhead?.seen(parent, name, record);
+    return record;
   }
 
   /** O_CREAT: makes the file and opens it. An existing one (another mount was faster) is opened. */

@@ -22,6 +22,8 @@ export class Replier {
       readonly table: OpenTable;
       readonly client: NamespaceClient;
       readonly logger: Logger;
+      /** Other mounts change the files. */
+      readonly shared: boolean;
     },
   ) {}
 
@@ -32,6 +34,8 @@ export class Replier {
   error(unique: number, thrown: unknown, what: { opcode: number; ino: number }): void {
     const error = toGfsError(thrown);
     this.device.sendError(unique, error);
+    // What another mount has deleted is stale here, and no cause for alarm.
+    if (error.code === 'ESTALE' && this.parts.shared) return;
     if (ALARMING.has(error.code)) void this.#report(error, what);
   }
 

@@ -14,6 +14,7 @@ import type { ContentCache } from '../transfer/index.js';
 import { AttributeOperations } from './attributes.js';
 import type { FilesystemContext, FilesystemOptions, Passthrough } from './context.js';
 import { FuseDevice } from './device.js';
+import { DirectoryReadAhead } from './directory-read-ahead.js';
 import { DiscardQueue } from './discard-queue.js';
 import { DirectoryOperations } from './directory-operations.js';
 import { FileOpener } from './file-opener.js';
@@ -90,6 +91,7 @@ export class FuseSession {
       discards: this.#discards,
       kernel,
       leases: this.#leases,
+      readAhead: parts.wishes.sharedContent ? new DirectoryReadAhead(parts) : undefined,
       passthrough: parts.wishes.passthrough && !parts.wishes.sharedContent ? this.#passthrough() : undefined,
     };
     this.#opener = new FileOpener(context, table);
@@ -104,6 +106,7 @@ export class FuseSession {
       table,
       client: parts.client,
       logger: parts.logger,
+      shared: parts.wishes.sharedContent,
     });
     this.#handlers = makeHandlers({
       replier: this.#replier,
@@ -129,6 +132,7 @@ export class FuseSession {
       await this.#device.serve((request) => this.#handle(request));
     } finally {
       this.#leases?.stop();
+      this.#kernel.stop();
       await this.#closeAll();
     }
     this.checkServing();

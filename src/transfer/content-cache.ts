@@ -206,6 +206,14 @@ export class NodeContentCache implements ContentCache {
     return content !== undefined && (content.staged || content.isOpen) ? content : undefined;
   }
 
+  async prefetch(inode: ContentInode): Promise<void> {
+    this.close(await this.open(inode, 'read'), 'read');
+  }
+
+  isCached(ino: Ino): boolean {
+    return this.#live.has(ino) || this.#index.get(ino) !== undefined;
+  }
+
   *staged(): Iterable<Ino> {
     for (const content of this.#live.values()) if (content.staged) yield content.ino;
   }

@@ -88,6 +88,10 @@ export interface ContentCache {
   refresh(content: OpenContent, inode: ContentInode): Promise<string | undefined>;
   /** The content if it is open or staged at present. */
   peek(ino: Ino): OpenContent | undefined;
+  /** Brings small content here before somebody opens it. @throws GfsError as `open` */
+  prefetch(inode: ContentInode): Promise<void>;
+  /** Some version's content is here, if only in part. */
+  isCached(ino: Ino): boolean;
   /** Inodes whose content is staged. */
   staged(): Iterable<Ino>;
   /** Ends one open. After the last one a staged file is sealed within the flush interval. */
