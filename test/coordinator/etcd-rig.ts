@@ -7,8 +7,8 @@ import { EtcdElection, type EtcdTerm } from '../../src/coordinator/etcd/etcd-ele
 import { EtcdKeys } from '../../src/coordinator/etcd/etcd-keys.js';
 import { EtcdMirror } from '../../src/coordinator/etcd/etcd-mirror.js';
 import { EtcdStore, type EtcdStoreOptions } from '../../src/coordinator/etcd/etcd-store.js';
-import { silentLogger, systemClock } from '../../src/core/index.js';
-import { MemoryStore } from '../../src/namespace/index.js';
+import { type Clock, silentLogger, systemClock } from '../../src/core/index.js';
+import { type KvStore, MemoryStore } from '../../src/namespace/index.js';
 import { Reaper } from '../support/reaper.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
@@ -34,9 +34,13 @@ export interface CandidateOptions {
   readonly tls?: EtcdClientOptions['tls'];
   readonly ttlMs?: number;
   readonly name?: string;
+  readonly callMs?: number;
+  readonly clock?: Clock;
+  /** Of the mirror. */
+  readonly store?: KvStore;
 }
 
-type StoreOptions = Partial<Pick<EtcdStoreOptions, 'operationsMax' | 'pipelineMax'>>;
+export type StoreOptions = Partial<Pick<EtcdStoreOptions, 'operationsMax' | 'pipelineMax' | 'clock'>>;
 
 /** Real etcd, proxies before it, and whoever talks to it; all gone at the end. */
 export class EtcdRig {
@@ -89,12 +93,18 @@ export class EtcdRig {
     return client;
   }
 
-  candidate({ cluster, endpoints, tls, ttlMs = LONG_TTL_MS, name = 'a' }: CandidateOptions): Candidate {
-    const client = this.client({ ...(endpoints && { endpoints }), ...(tls && { tls }) });
-    const common = { client, clock: systemClock, logger: silentLogger };
+  candidate(options: CandidateOptions): Candidate {
+    const { cluster, endpoints, tls, callMs, ttlMs = LONG_TTL_MS, name = 'a' } = options;
+    const client = this.client({
+      ...(endpoints && { endpoints }),
+      ...(tls && { tls }),
+      ...(callMs !== undefined && { callMs }),
+    });
+    const common = { client, clock: options.clock ?? systemClock, logger: silentLogger };
     const self = { address: `${name}:7400`, software: 'test' };
     const election = new EtcdElection({ ...common, cluster, self, ttlMs });
-    const mirror = new EtcdMirror({ ...common, keys: new EtcdKeys(cluster), store: new MemoryStore() });
+    const store = options.store ?? new MemoryStore();
+    const mirror = new EtcdMirror({ ...common, keys: new EtcdKeys(cluster), store });
     this.#ends.push(() => election.stop());
     this.#ends.push(() => mirror.stop());
     return { client, election, mirror };
