@@ -149,7 +149,8 @@ export class ClientSession {
       if (signal.aborted) return;
       this.#owner.disconnected();
       this.#afterwards(end);
-      await pause(this.#options.clock, this.#addresses.pauseMs, signal);
+      const { pauseMs } = this.#addresses;
+      if (pauseMs > 0) await pause(this.#options.clock, pauseMs, signal);
     }
   }
 
