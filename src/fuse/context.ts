@@ -1,4 +1,4 @@
-import type { NamespaceClient } from '../coordinator/index.js';
+import type { Awaitable, NamespaceClient } from '../coordinator/index.js';
 import { GfsError, type KernelClock, type Logger } from '../core/index.js';
 import type { InodeRecord } from '../namespace/index.js';
 import type { ContentCache } from '../transfer/index.js';
@@ -59,4 +59,9 @@ export interface FilesystemContext {
 export function requireInode(record: InodeRecord | undefined, ino: number): InodeRecord {
   if (record === undefined) throw new GfsError('ESTALE', `no inode ${ino}`, { context: { ino } });
   return record;
+}
+
+/** In this turn where nothing has to be waited for. */
+export function allOf<T>(values: Awaitable<T>[]): Awaitable<T[]> {
+  return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as T[]);
 }

@@ -1,8 +1,7 @@
-import type { Awaitable } from '../coordinator/index.js';
 import { errorFields, type Ino, type Name } from '../core/index.js';
 import { type InodeRecord, S_IFDIR } from '../namespace/index.js';
 import type { AttributeOperations } from './attributes.js';
-import { type FilesystemContext, requireInode } from './context.js';
+import { allOf, type FilesystemContext, requireInode } from './context.js';
 import type { DirectoryHandle, OpenTable } from './open-table.js';
 import { OpenReplyFlag } from './protocol/constants.js';
 import type { Opened, ReplyWriter } from './protocol/reply.js';
@@ -131,11 +130,6 @@ export class DirectoryOperations {
       if (inode !== undefined) this.#context.readAhead?.seen(directory.ino, name, inode);
     }
   }
-}
-
-/** In this turn where nothing has to be waited for. */
-function allOf<T>(values: Awaitable<T>[]): Awaitable<T[]> {
-  return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as T[]);
 }
 
 type Page = { ino: Ino; name: Name; type: number; inode: InodeRecord | undefined }[];

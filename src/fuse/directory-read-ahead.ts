@@ -2,6 +2,7 @@ import type { NamespaceClient } from '../coordinator/index.js';
 import { errorFields, type Ino, type Logger, type Name } from '../core/index.js';
 import { BLOCK_BYTES, type InodeRecord, isRegular, S_IFREG } from '../namespace/index.js';
 import type { ContentCache } from '../transfer/index.js';
+import { allOf } from './context.js';
 
 /** Names that are remembered to find an opened file's neighbours: about 100 B each. */
 const PLACES_MAX = 65_536;
@@ -97,7 +98,7 @@ export class DirectoryReadAhead {
   async #fetch(parent: Ino, after: Name, reader: Reader): Promise<void> {
     const entries = await this.#client.readDirectory(parent, after, reader.window);
     const files = entries.filter(({ type }) => type === S_IFREG);
-    const records = await Promise.all(files.map(({ ino }) => this.#client.inode(ino)));
+    const records = await allOf(files.map(({ ino }) => this.#client.inode(ino)));
     let bytes = 0;
     for (const [i, record] of records.entries()) {
       if (this.#fetching >= FETCHES_MAX || bytes > AHEAD_BYTES_MAX) break;
