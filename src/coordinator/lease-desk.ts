@@ -130,7 +130,9 @@ export class LeaseDesk {
         break;
       }
       case 'granted':
-        if (effect.token instanceof OpenRequest) this.#options.resume(effect.token);
+        if (!(effect.token instanceof OpenRequest)) break;
+        effect.token.granted = true;
+        this.#options.resume(effect.token);
         break;
       case 'settled':
         if (effect.token instanceof InFlightCommand) this.#options.settled(effect.token);

@@ -30,6 +30,8 @@ export class OpenRequest<R extends Request = Request> {
   over = false;
   /** How often it had to wait for others' changes. */
   delays = 0;
+  /** The lease that it waited for is held at this very moment. */
+  granted = false;
   /** A command that has been granted the inode to itself for as long as it runs. */
   excluding = false;
   /** By inode: what the writers have answered. */

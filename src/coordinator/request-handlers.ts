@@ -100,15 +100,28 @@ export class RequestHandlers {
       throw new GfsError('EINVAL', 'only regular files are written', { context: { ino } });
     }
     if (mode === 'known') {
-      desk.machine.noteKnown(session.id, ino);
-    } else if (!desk.machine.grant(session.id, ino, mode)) {
+      if (!reader.waits(request, [ino]))
+        request.reply({ op: 'acquire', inode: reader.sent(request, record) });
+      return;
+    }
+    if (!this.#holds(request, mode)) {
       request.park();
       request.giveUp = () => desk.perform(desk.machine.cancel(request));
       desk.perform(desk.machine.acquire(session.id, ino, mode, request));
-      return;
+    } else if (!reader.waits(request, [ino])) {
+      request.reply({ op: 'acquire', inode: { record, leased: true, volatile: false } });
     }
-    if (reader.waits(request, [ino])) return;
-    request.reply({ op: 'acquire', inode: reader.sent(request, record) });
+  }
+
+  /** What was just granted may be wanted by the next already: that one's recall follows the answer. */
+  #holds(request: OpenOf<'acquire'>, mode: 'read' | 'write'): boolean {
+    const { machine } = this.#options.desk;
+    const { id } = request.session;
+    const { ino } = request.request;
+    if (!request.granted) return machine.grant(id, ino, mode);
+    request.granted = false;
+    const held = machine.mode(id, ino);
+    return held === 'write' || held === mode;
   }
 
   async #later(request: OpenRequest, work: () => Promise<void>): Promise<void> {
