@@ -142,7 +142,7 @@ export function devCommand(): Command {
     .addHelpText('after', '\nExample:\n  globalfs dev up && globalfs status && globalfs dev down');
   dev
     .command('up')
-    .description('start etcd, an S3 server with two sites, a coordinator, and one mount at each site')
+    .description('start etcd, an S3 server for each of two sites, a coordinator, and one mount at each site')
     .option(...dirOption)
     .option('--mounts <N>', 'mounts at each site', '1')
     .addHelpText('after', '\nExample:\n  globalfs dev up --dir /tmp/play --mounts 2')

@@ -19,6 +19,8 @@ const SITES = [
   { name: 'cloud', role: 'burst' },
 ] as const;
 
+const BUCKET = 'globalfs';
+
 /** A coordinator of an empty cluster leads within a second of an idle machine. */
 const COORDINATOR_READY_MS = 60_000;
 const POLL_MS = 100;
@@ -51,19 +53,21 @@ export async function startPlayground(playground: Playground, plan: PlaygroundPl
     plan.signal.throwIfAborted();
     plan.tell(what);
   };
-  const onProcess = (pid: number): void => playground.addProcess(nameOf(pid), pid);
-  begin('etcd and an S3 server');
-  const [etcd, rgw] = await both(
+  const onProcess = (pid: number, site?: string): void =>
+    playground.addProcess(site === undefined ? nameOf(pid) : `${nameOf(pid)} ${site}`, pid);
+  begin('etcd, and an S3 server for each site');
+  const [etcd, ...stores] = await all([
     EtcdServer.start({ directory: playground.path('etcd'), outlivesUs: true, onProcess }),
-    startS3(playground, onProcess),
-  );
+    ...SITES.map(({ name }) => startS3(playground, name, onProcess)),
+  ]);
   const endpoint = etcd.endpoints[0] ?? '';
   playground.update({ etcd: endpoint });
   begin('the coordinator');
   const coordinator = await startCoordinator(playground, endpoint);
-  for (const site of SITES) {
+  for (const [index, site] of SITES.entries()) {
     begin(`site ${site.name}`);
-    await registerSite(playground, coordinator, site, rgw.storeSpec(site.name));
+    const store = stores[index]?.storeSpec(BUCKET);
+    if (store !== undefined) await registerSite(playground, coordinator, site, store);
   }
   for (let number = 1; number <= plan.mounts; number++) {
     for (const { name } of SITES) {
@@ -75,15 +79,22 @@ export async function startPlayground(playground: Playground, plan: PlaygroundPl
   playground.update({ ready: true });
 }
 
-/** Both at the same time; when one fails, not before the other is through: it would go on starting processes. */
-async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
-  await Promise.allSettled([first, second]);
-  return [await first, await second];
+/** When one fails, then not before the others are through: they would go on starting processes. */
+async function all<T extends readonly unknown[]>(
+  work: readonly [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }
 
-function startS3(playground: Playground, onProcess: (pid: number) => void): Promise<RgwServer> {
+/** Each site has a server of its own: it can be frozen or ended to see what a site without a store does. */
+function startS3(
+  playground: Playground,
+  site: string,
+  onProcess: (pid: number, site: string) => void,
+): Promise<RgwServer> {
   return RgwServer.start({
-    directory: playground.path('s3'),
+    directory: playground.path('s3', site),
     users: [
       {
         name: 'globalfs',
@@ -91,9 +102,9 @@ function startS3(playground: Playground, onProcess: (pid: number) => void): Prom
         secretAccessKey: randomBytes(20).toString('hex'),
       },
     ],
-    buckets: SITES.map(({ name }) => name),
+    buckets: [BUCKET],
     outlivesUs: true,
-    onProcess,
+    onProcess: (pid) => onProcess(pid, site),
   });
 }
 
