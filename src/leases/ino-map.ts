@@ -1,5 +1,6 @@
 import type { Ino } from '../core/index.js';
 
+const { imul } = Math;
 const SLOTS_MIN = 8;
 /** Above this the table doubles: between 16 and 32 bytes per inode, and short probes. */
 const LOAD_MAX = 0.75;
@@ -8,7 +9,7 @@ const LOAD_MAX = 0.75;
 export function inoHash(ino: Ino): number {
   const low = ino | 0;
   const high = (ino / 2 ** 32) | 0;
-  const mixed = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1);
+  const mixed = imul(low ^ imul(high, 0x85ebca6b), 0x9e3779b1);
   return (mixed ^ (mixed >>> 15)) >>> 0;
 }
 

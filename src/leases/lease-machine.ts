@@ -94,27 +94,20 @@ export class LeaseMachine<Token> {
    * mode never sinks by it.
    */
   acquire(session: SessionId, ino: Ino, mode: LeaseMode, token: Token): LeaseEffect<Token>[] {
-    if (!this.#table.isSeated(session)) return [];
-    if (mode === 'known') {
-      this.noteKnown(session, ino);
-      return [{ kind: 'granted', token }];
-    }
-    if (this.grant(session, ino, mode)) return [{ kind: 'granted', token }];
-    invariant(!this.#waiting.has(token), 'a request waits twice', { session, ino });
-    this.#queue(ino).waiters.push({ session, wanted: mode, token });
-    this.#waiting.set(token, ino);
-    return this.#advance(ino);
+    if (mode !== 'known') return this.#ask(ino, { session, wanted: mode, token, excludes: false });
+    this.noteKnown(session, ino);
+    return this.#table.isSeated(session) ? [{ kind: 'granted', token }] : [];
   }
 
   /**
    * For a command that may only run while no other session reads or writes the inode. A session that has
    * `write` is granted it at once, even while it is recalled: its commit is what the others wait for. Any other
-   * session has `write` when it is granted: the caller runs the command in the same turn, and lowers the mode
-   * to what the session may keep.
+   * session has `write` when it is granted: the caller runs the command in the same turn, and then calls `lower`
+   * with what the session may keep, also when the command fails. Nobody else is granted anything before that.
    */
   exclude(session: SessionId, ino: Ino, token: Token): LeaseEffect<Token>[] {
     if (this.#table.level(session, ino) === LEVEL.write) return [{ kind: 'granted', token }];
-    return this.acquire(session, ino, 'write', token);
+    return this.#ask(ino, { session, wanted: 'write', token, excludes: true });
   }
 
   /** A waiting request is given up. Recalls that were sent for it stay. */
@@ -255,6 +248,16 @@ export class LeaseMachine<Token> {
     return this.#table.bytes();
   }
 
+  #ask(ino: Ino, waiter: LeaseWaiter<Token>): LeaseEffect<Token>[] {
+    const { session, wanted, token } = waiter;
+    if (!this.#table.isSeated(session)) return [];
+    if (this.grant(session, ino, wanted)) return [{ kind: 'granted', token }];
+    invariant(!this.#waiting.has(token), 'a request waits twice', { session, ino });
+    this.#queue(ino).waiters.push(waiter);
+    this.#waiting.set(token, ino);
+    return this.#advance(ino);
+  }
+
   #queue(ino: Ino): LeaseQueue<Token> {
     let queue = this.#queues.get(ino);
     if (queue === undefined) this.#queues.set(ino, (queue = new LeaseQueue()));
@@ -293,6 +296,7 @@ export class LeaseMachine<Token> {
         Math.max(LEVEL[waiter.wanted], this.#table.level(waiter.session, ino)),
       );
       effects.push({ kind: 'granted', token: waiter.token });
+      if (waiter.excludes) break; // `lower` goes on
     }
     if (queue?.idle === true) this.#queues.delete(ino);
     return effects;

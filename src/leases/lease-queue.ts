@@ -5,6 +5,8 @@ export interface LeaseWaiter<Token> {
   readonly session: SessionId;
   readonly wanted: 'read' | 'write';
   readonly token: Token;
+  /** A command that needs the inode for itself, until it lowers the mode again. */
+  readonly excludes: boolean;
 }
 
 /** A recall that is sent and not acknowledged. */
