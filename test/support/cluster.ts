@@ -8,11 +8,14 @@ import { freePorts } from '../../src/cli/dev/server-process.js';
 import type { ClusterStatus, MountReport } from '../../src/coordinator/admin-api.js';
 import { ClusterMount } from './cluster/cluster-mount.js';
 import { CoordinatorProcess } from './cluster/coordinator-process.js';
+import { TurnCounter } from './cluster/turn-counter.js';
 import { globalfs } from './globalfs.js';
 import { Reaper } from './reaper.js';
 import { TcpProxy } from './tcp-proxy.js';
 
 export interface MountPlan {
+  /** Between the mount and each coordinator. */
+  readonly roundTripMs?: number;
   /** Lines of globalfs.yaml, such as `unreachable: 5s`. */
   readonly config?: readonly string[];
   readonly args?: readonly string[];
@@ -129,11 +132,17 @@ export class Cluster {
   async addMount(plan: MountPlan = {}): Promise<ClusterMount> {
     const name = `m${this.mounts.length + 1}`;
     const proxies: TcpProxy[] = [];
-    for (const { port } of this.coordinators) proxies.push(await TcpProxy.start({ port }));
+    const counters: TurnCounter[] = [];
+    for (const { port } of this.coordinators) {
+      const counter = await TurnCounter.start(port);
+      counters.push(counter);
+      proxies.push(await TcpProxy.start({ port: counter.port, delayMs: (plan.roundTripMs ?? 0) / 2 }));
+    }
     const mount = new ClusterMount(name, {
       dir: join(this.dir, name),
       site: SITE,
       proxies,
+      counters,
       config: plan.config ?? [],
       args: plan.args ?? [],
       reaper: this.reaper,
@@ -191,7 +200,7 @@ export class Cluster {
 
   async close(): Promise<void> {
     const proxies = [...this.etcdProxies, ...(this.storeProxy ? [this.storeProxy] : [])];
-    await Promise.all([...proxies, ...this.mounts.flatMap(({ proxies: own }) => own)].map((p) => p.close()));
+    await Promise.all([...proxies, ...this.mounts.flatMap(({ network }) => network)].map((p) => p.close()));
   }
 }
 

@@ -6,6 +6,7 @@ import type { Reaper } from '../reaper.js';
 import { run } from '../run.js';
 import type { TcpProxy } from '../tcp-proxy.js';
 import type { Place } from '../workload/coherence-run.js';
+import type { TurnCounter } from './turn-counter.js';
 import { LoggedProcess } from './logged-process.js';
 
 export interface ClusterMountSettings {
@@ -14,6 +15,8 @@ export interface ClusterMountSettings {
   readonly site: string;
   /** One in front of each coordinator. */
   readonly proxies: readonly TcpProxy[];
+  /** Behind each proxy. */
+  readonly counters: readonly TurnCounter[];
   /** Lines of globalfs.yaml besides those that every mount has, such as `unreachable: 5s`. */
   readonly config: readonly string[];
   /** Words of `mount` besides those that every mount has. */
@@ -112,8 +115,14 @@ export class ClusterMount implements Place {
     this.#process?.thaw();
   }
 
-  get proxies(): readonly TcpProxy[] {
-    return this.#settings.proxies;
+  /** What is between it and the coordinators. */
+  get network(): readonly { close(): Promise<void> }[] {
+    return [...this.#settings.proxies, ...this.#settings.counters];
+  }
+
+  /** How often it has spoken to a coordinator after an answer: round trips of who does one thing after the other. */
+  get turns(): number {
+    return this.#settings.counters.reduce((sum, { turns }) => sum + turns, 0);
   }
 
   /** Its connections to every coordinator are reset, new ones too. */
@@ -128,10 +137,5 @@ export class ClusterMount implements Place {
 
   heal(): void {
     for (const proxy of this.#settings.proxies) proxy.heal();
-  }
-
-  /** Half of this in each direction, from now on. */
-  set roundTripMs(ms: number) {
-    for (const proxy of this.#settings.proxies) proxy.delayMs = ms / 2;
   }
 }
