@@ -4,7 +4,8 @@ import { rootCertificates } from 'node:tls';
 import { GfsError } from '../core/index.js';
 import { checkObjectKey, missingObject } from './object-key.js';
 import type { ObjectInfo, ObjectRead, ObjectStore } from './object-store.js';
-import { type HttpRequest, type HttpResponse, HttpTransport } from './s3/http-transport.js';
+import { type HttpRequest, HttpTransport } from './s3/http-transport.js';
+import type { HttpResponse } from './s3/response-parser.js';
 import { s3Error, s3Failure, type S3Place } from './s3/s3-errors.js';
 import type { SdkClient } from './s3/sdk-client.js';
 import { EMPTY_PAYLOAD_HASH, RequestSigner, type S3Credentials, UNSIGNED_PAYLOAD } from './s3/signature.js';
@@ -17,6 +18,7 @@ export interface S3StoreOptions {
   /** Absent: what the AWS SDK finds by itself. */
   readonly credentials?: S3Credentials;
   readonly wallMs?: () => number;
+  /** Connections that are kept when idle. Requests at once are the caller's to bound (`LimitedStore`). */
   readonly connectionsMax?: number;
   readonly idleTimeoutMs?: number;
   /** Larger bodies go up in parts. */
@@ -64,6 +66,7 @@ export class S3Store implements ObjectStore {
   readonly #multipartBytes: number;
   readonly #endpoint: URL;
   readonly #wallMs: () => number;
+  readonly #authorities: readonly string[] | undefined;
   #sdk: Promise<SdkClient> | undefined;
 
   private constructor(
@@ -80,12 +83,13 @@ export class S3Store implements ObjectStore {
     this.#wallMs = options.wallMs ?? Date.now;
     this.#transport = new HttpTransport({
       endpoint: bucketUrl,
-      connectionsMax: options.connectionsMax ?? CONNECTIONS_MAX,
+      idleMax: options.connectionsMax ?? CONNECTIONS_MAX,
       idleTimeoutMs: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
       ...(authorities && { authorities }),
     });
     this.#signer = new RequestSigner(spec.region, this.#wallMs);
     this.#credentials = credentials;
+    this.#authorities = authorities;
     this.#host = bucketUrl.host;
     this.#root = `${bucketUrl.pathname.replace(/\/$/, '')}/${spec.prefix}`;
     this.#signPayload = spec.signPayload ?? !isPrivate(bucketUrl);
@@ -238,7 +242,7 @@ export class S3Store implements ObjectStore {
           place: this.#place,
           endpoint: this.#endpoint,
           credentials: async () => this.#credentials(),
-          agent: this.#transport.agent,
+          ...(this.#authorities && { authorities: this.#authorities }),
           idleTimeoutMs: this.#options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
           clockOffsetMs: this.#wallMs() - Date.now(),
         }),

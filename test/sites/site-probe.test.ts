@@ -104,7 +104,7 @@ describe('the probe of a site', () => {
   test('tells of a server that is not there, not trusted, or spoken to in the wrong protocol', async () => {
     expect(failure(await probe(rgw.site({ endpoint: 'https://127.0.0.1:9' })))).toEqual([
       'connect',
-      expect.stringMatching(/cannot reach 127\.0\.0\.1:9 \(.*ECONNREFUSED/),
+      expect.stringMatching(/cannot reach 127\.0\.0\.1:9: .*ECONNREFUSED/),
     ]);
     expect(failure(await probe(rgw.site({ caFile: '/etc/hostname' })))[1]).toMatch(
       /certificate of 127\.0\.0\.1:\d+ is not trusted .*set caFile to its authority/,

@@ -1,5 +1,5 @@
 import { GfsError, type GfsErrorCode } from '../../core/index.js';
-import type { HttpResponse } from './http-transport.js';
+import type { HttpResponse } from './response-parser.js';
 
 /** What a server says when it refuses: the HTTP status, and `<Code>` and `<Message>` of its body. */
 export interface S3Failure {
@@ -112,12 +112,11 @@ const ERROR_BODY_BYTES_MAX = 16 * 1024;
 export function s3Failure({ status, headers, body }: HttpResponse, wallMs: number): S3Failure {
   const xml = body.subarray(0, ERROR_BODY_BYTES_MAX).toString('utf8');
   const code = element(xml, 'Code');
-  const region = headers['x-amz-bucket-region'];
   return {
     status,
     code,
     message: element(xml, 'Message'),
-    bucketRegion: typeof region === 'string' ? region : undefined,
+    bucketRegion: headers['x-amz-bucket-region'],
     clockAheadMs: code === 'RequestTimeTooSkewed' ? wallMs - Date.parse(headers.date ?? '') : undefined,
   };
 }

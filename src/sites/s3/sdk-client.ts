@@ -1,7 +1,7 @@
 import { ListObjectsV2Command, S3Client, S3ServiceException } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
-import type { Agent as HttpAgent } from 'node:http';
-import type { Agent as HttpsAgent } from 'node:https';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { GfsError } from '../../core/index.js';
 import type { ObjectInfo } from '../object-store.js';
 import type { S3StoreSpec } from '../site-spec.js';
@@ -14,8 +14,8 @@ export interface SdkClientOptions {
   readonly place: S3Place;
   readonly endpoint: URL;
   readonly credentials: () => Promise<S3Credentials>;
-  /** Shared with the hot path: one bound on connections, one pool of them. */
-  readonly agent: HttpAgent | HttpsAgent;
+  /** PEM of the authorities to trust; absent: Node's own. */
+  readonly authorities?: readonly string[];
   readonly idleTimeoutMs: number;
   /** How far this machine's clock is wrong, as the caller has it; ms. */
   readonly clockOffsetMs: number;
@@ -31,13 +31,17 @@ const PART_ATTEMPTS = 3;
 const PART_BYTES = 16 * 1024 * 1024;
 const PARTS_IN_FLIGHT = 4;
 
+/** Two uploads at once, or some listings beside one. */
+const CONNECTIONS_MAX = 8;
+
 /** The SDK, for what is rare or intricate: listings (XML), and multipart uploads. */
 export class SdkClient {
   readonly #client: S3Client;
   readonly #options: SdkClientOptions;
 
   constructor(options: SdkClientOptions) {
-    const { spec, agent } = options;
+    const { spec, authorities } = options;
+    const pool = { keepAlive: true, maxSockets: CONNECTIONS_MAX };
     quietAboutNode();
     this.#options = options;
     this.#client = new S3Client({
@@ -51,8 +55,8 @@ export class SdkClient {
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
       requestHandler: {
-        httpAgent: agent,
-        httpsAgent: agent as HttpsAgent,
+        httpAgent: new HttpAgent(pool),
+        httpsAgent: new HttpsAgent({ ...pool, ...(authorities && { ca: [...authorities] }) }),
         connectionTimeout: options.idleTimeoutMs,
         requestTimeout: options.idleTimeoutMs,
         throwOnRequestTimeout: true, // the default waits for ever on a hung server
