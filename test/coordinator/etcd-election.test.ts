@@ -139,12 +139,12 @@ describe('a leader that was replaced', () => {
   test('cannot write even while its clock stands still, as after a pause of the whole process', async () => {
     const cluster = randomUUID();
     const { proxy, endpoints } = await behindProxy();
-    let stoppedMs: number | undefined;
-    const clock: Clock = { ...systemClock, monotonicMs: () => stoppedMs ?? systemClock.monotonicMs() };
+    const stopped: { atMs?: number } = {};
+    const clock: Clock = { ...systemClock, monotonicMs: () => stopped.atMs ?? systemClock.monotonicMs() };
     const candidate = rig.candidate({ cluster, endpoints, ttlMs: SHORT_TTL_MS, clock });
     const a = await rig.reign(candidate, cluster, { clock });
     await a.store.commit([{ key: 'who', value: Buffer.from('a') }]);
-    stoppedMs = systemClock.monotonicMs();
+    stopped.atMs = systemClock.monotonicMs();
     proxy.stall();
     const b = await rig.reign(rig.candidate({ cluster, name: 'b' }), cluster);
     await b.store.commit([{ key: 'who', value: Buffer.from('b') }]);

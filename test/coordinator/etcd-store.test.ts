@@ -54,7 +54,11 @@ describe('EtcdStore', () => {
   /** How many transactions the chain record counts. */
   const transactions = async (cluster: string): Promise<number> => {
     const { entry } = await rig.client().get(new EtcdKeys(cluster).chain);
-    return Number(Buffer.from(entry?.value ?? []).toString().split('/')[1]);
+    return Number(
+      Buffer.from(entry?.value ?? [])
+        .toString()
+        .split('/')[1],
+    );
   };
   const keysInEtcd = async (cluster: string): Promise<string[]> => {
     const keys = new EtcdKeys(cluster);

@@ -76,7 +76,6 @@ export class EtcdStore implements KvStore {
   #sentMs = 0;
   /** Some that are on their way will be sent again, one by one: what is sent now would come too early. */
   #stumbled = false;
-  #spacing: NodeJS.Timeout | undefined;
   #closed = false;
   /** etcd's database is at its quota: nothing is written until its administrator makes room. */
   #full = false;
@@ -165,14 +164,16 @@ export class EtcdStore implements KvStore {
     return this.#options.mirror.congestion?.();
   }
 
-  /** After this turn of the event loop: what is committed in one turn goes together. */
-  #schedule(): void {
+  /** At the earliest after this turn of the event loop: what is committed in one turn goes together. */
+  #schedule(waitMs = 0): void {
     if (this.#scheduled || this.#flying.length >= this.#pipelineMax) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    const pump = (): void => {
       this.#scheduled = false;
       this.#pump();
-    });
+    };
+    if (waitMs === 0) setImmediate(pump);
+    else setTimeout(pump, waitMs);
   }
 
   /** Sends the next batch, unless enough are on their way, or one has just left. */
@@ -182,10 +183,7 @@ export class EtcdStore implements KvStore {
     const { clock } = this.#options;
     const waitMs = this.#flying.length === 0 ? 0 : this.#sentMs + SPACING_MS - clock.monotonicMs();
     if (waitMs > 0) {
-      this.#spacing ??= setTimeout(() => {
-        this.#spacing = undefined;
-        this.#pump();
-      }, waitMs);
+      this.#schedule(waitMs);
       return;
     }
     this.#stumbled = false;
@@ -286,7 +284,8 @@ export class EtcdStore implements KvStore {
       }
       batch.resolve();
     }
-    this.#pump();
+    // Whoever waited for these may commit the next in this turn: that goes along.
+    setImmediate(() => this.#pump());
   }
 
   readonly #termLost = (): void => this.#die(this.#options.term.lost.reason as GfsError);

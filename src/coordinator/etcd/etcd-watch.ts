@@ -43,7 +43,8 @@ export class EtcdWatch {
   #stream: EtcdWatchStream | undefined;
   #timer: NodeJS.Timeout | undefined;
   #heardMs = 0;
-  #connected = false;
+  /** Undefined before the first attempt has ended. */
+  #connected: boolean | undefined;
   #failures = 0;
   #stopped = false;
   /** Events of a revision that has not come whole. */
