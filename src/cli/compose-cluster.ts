@@ -2,7 +2,14 @@ import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { GrpcDialer, LmdbStore, type NodeHealth, RemoteClient } from '../coordinator/index.js';
+import {
+  GrpcDialer,
+  LmdbStore,
+  type NodeHealth,
+  readTlsMaterial,
+  RemoteClient,
+  type TlsMaterial,
+} from '../coordinator/index.js';
 import { errorFields, GfsError, type Ino, kernelClock, type Logger } from '../core/index.js';
 import { recoverShared } from '../fuse/index.js';
 import { type SiteSpec, type SiteStore, StoreHealth } from '../sites/index.js';
@@ -19,7 +26,6 @@ import { defaultCacheBytes, SEAL_DELAY_SHARE, sealBeforeTheEnd } from './compose
 import type { ServedNode } from './mounted-filesystem.js';
 import type { ClusterSettings, MountSettings } from './mount-service.js';
 import type { MountFacts } from './node-report.js';
-import { tlsOf } from './tls-files.js';
 import { VERSION } from './version.js';
 
 /**
@@ -46,7 +52,8 @@ export async function openClusterNode(
 ): Promise<ServedNode> {
   const { stateDir, logger } = settings;
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const node = new ClusterNode(settings, cluster);
+  const tls = cluster.tls === undefined ? undefined : await readTlsMaterial(cluster.tls);
+  const node = new ClusterNode(settings, cluster, tls);
   try {
     await node.open();
   } catch (thrown) {
@@ -66,7 +73,6 @@ export class ClusterNode implements ServedNode {
   readonly settings: MountSettings;
   readonly cluster: ClusterSettings;
   readonly #sites: ClusterSites;
-  readonly #dialer: GrpcDialer;
   #specs: readonly SiteSpec[] = [];
   #store: SiteStore | undefined;
   #storeHealth: StoreHealth | undefined;
@@ -75,19 +81,15 @@ export class ClusterNode implements ServedNode {
   #facts: MountFacts | undefined;
   #freeBytes = 0;
 
-  constructor(settings: MountSettings, cluster: ClusterSettings) {
+  constructor(settings: MountSettings, cluster: ClusterSettings, tls: TlsMaterial | undefined) {
     const { logger, mountpoint } = settings;
     const clock = kernelClock;
     this.settings = settings;
     this.cluster = cluster;
     this.stateDir = settings.stateDir;
     this.#sites = new ClusterSites(cluster.site, () => this.#specs, { clock, logger });
-    this.#dialer = new GrpcDialer({
-      ...(cluster.tls === undefined ? {} : { tls: tlsOf(cluster.tls) }),
-      logger,
-    });
     this.client = new RemoteClient({
-      dialer: this.#dialer,
+      dialer: new GrpcDialer({ ...(tls === undefined ? {} : { tls }), logger }),
       addresses: cluster.coordinators,
       facts: { software: VERSION, site: cluster.site, member: cluster.member, mountpoint, pid: process.pid },
       clock,
@@ -152,7 +154,6 @@ export class ClusterNode implements ServedNode {
     }
     await this.#storeHealth?.stop();
     await this.client.stop();
-    this.#dialer.close();
     await this.#sites.close();
     await this.#index?.close();
   }
