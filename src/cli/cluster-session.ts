@@ -11,7 +11,7 @@ export async function withCluster<T>(
   work: (api: AdminApi) => Promise<T>,
 ): Promise<T> {
   const { dialAdmin } = await import('./admin-dialer.js');
-  const finder = new LeaderFinder(coordinators, dialAdmin(tls));
+  const finder = new LeaderFinder(coordinators, await dialAdmin(tls));
   try {
     return await work(leaderApi(finder));
   } finally {

@@ -1,10 +1,12 @@
+import type { CoordinatorStore } from '../coordinator/coordinator-service.js';
+import type { TlsMaterial } from '../coordinator/grpc/index.js';
 import { errorFields, type Logger } from '../core/logger.js';
 import { isLoopback, parseAddress } from './config/address.js';
 import type { CoordinatorConfig } from './config/coordinator-config.js';
+import type { TlsFiles } from './config/fields.js';
 import type { LogLevel } from './log-level.js';
 import { dieOnBugs, failureFields } from './serve.js';
 import { claimState, makeStateDir } from './state-dir.js';
-import { tlsOf } from './tls-files.js';
 import { VERSION } from './version.js';
 import type { ProcessLogger } from './winston-logger.js';
 
@@ -18,6 +20,16 @@ function warnWithoutTls({ listen, tls }: CoordinatorConfig, logger: Logger): voi
       : 'no TLS is configured, and the address is not loopback: everybody who can connect can read and change everything',
     { listen },
   );
+}
+
+async function materialOf(files: TlsFiles | undefined): Promise<TlsMaterial | undefined> {
+  if (files === undefined) return undefined;
+  const { readTlsMaterial } = await import('../coordinator/grpc/index.js');
+  return readTlsMaterial(files);
+}
+
+async function storeOf(store: CoordinatorConfig['store']): Promise<CoordinatorStore> {
+  return store.kind === 'etcd' ? { ...store, tls: await materialOf(store.tls) } : store;
 }
 
 /** The first SIGINT or SIGTERM stops in order; a second one ends the process at once. */
@@ -60,10 +72,12 @@ export async function serveCoordinator(
     const { startCoordinator } = await import('../coordinator/coordinator-service.js');
     const coordinator = await startCoordinator({
       ...config,
-      tls: tlsOf(config.tls),
+      store: await storeOf(config.store),
+      tls: await materialOf(config.tls),
       software: VERSION,
       logger,
     });
+    coordinator.ended.catch(() => undefined); // awaited below
     stopOnSignals(() => coordinator.stop(), logger);
     onServing();
     await coordinator.ended;

@@ -10,8 +10,8 @@ import { problem } from './problem.js';
 import { show, watchOption, type ListingFlags } from './watch.js';
 
 const DEFAULT_LIMIT = 1000;
-/** About 200 bytes each: 200 MB of an answer is more than anybody reads. */
-const LIMIT_MAX = 1_000_000;
+/** What a coordinator gives at once (src/coordinator/grpc/admin-calls.ts). */
+const LIMIT_MAX = 16_384;
 
 interface LeaseFlags extends ListingFlags, ClusterFlags {
   readonly limit: string;
