@@ -131,7 +131,10 @@ export class CommandExecutor {
       unsettled.add(command);
     }
     this.#lower(request);
-    waits.add(namespace.stored(), (undone) => {
+    // Who has changed nothing waits for what it found.
+    const changed = executed.writes.length > 0;
+    const stored = changed ? namespace.stored() : namespace.pendingCommit(executed.inode.ino);
+    waits.add(stored ?? STORED, (undone) => {
       if (undone !== undefined) this.#undo(command, undone);
       else {
         command.stored = true;
@@ -184,6 +187,8 @@ export class CommandExecutor {
     for (const reader of command.takeReaders()) this.#options.resume(reader);
   }
 }
+
+const STORED = Promise.resolve();
 
 const NO_CHANGES: LeaseChanges = { entries: [], inodes: [] };
 

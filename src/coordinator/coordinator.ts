@@ -48,6 +48,11 @@ export interface CoordinatorOptions {
   readonly ttlMs?: number;
   readonly clock?: Clock;
   readonly logger?: Logger;
+  /**
+   * Whether nobody else can lead yet, by the clock. It is asked before anything is said: a process that was
+   * stopped wakes up with requests to answer before it learns that its term has passed.
+   */
+  readonly leads?: () => boolean;
   /** What administration is told of this process and its store. */
   readonly facts?: CoordinatorFacts;
 }
@@ -64,6 +69,7 @@ interface CoordinatorParts extends ConnectionParts {
 export class Coordinator {
   readonly admin: AdminApi;
   readonly #parts: CoordinatorParts;
+  readonly #leads: () => boolean;
   readonly #streams = new Set<ServerStream>();
   readonly #stopped = new AbortController();
 
@@ -90,6 +96,7 @@ export class Coordinator {
 
   private constructor(options: CoordinatorOptions, namespace: Namespace) {
     const { clock = systemClock, logger = silentLogger, ttlMs = TTL_MS } = options;
+    this.#leads = options.leads ?? (() => true);
     this.#parts = this.#compose(options, namespace);
     const { sessions, desk, locks, sites, grace } = this.#parts;
     const facts = options.facts ?? memoryFacts;
@@ -156,7 +163,15 @@ export class Coordinator {
       stream.close();
       return { message: () => undefined, closed: () => undefined };
     }
-    const connection = new Connection(this.#parts, stream);
+    const guarded: ServerStream = {
+      peer: stream.peer,
+      close: () => stream.close(),
+      send: (message) => {
+        if (this.#leads()) stream.send(message);
+        else this.abandon();
+      },
+    };
+    const connection = new Connection(this.#parts, guarded);
     this.#streams.add(stream);
     return {
       message: (message) => connection.message(message),

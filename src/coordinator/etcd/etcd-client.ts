@@ -90,6 +90,7 @@ const NEVER = new AbortController().signal;
 
 /** One member: unary calls and streams apart, since etcd3 drops all channels of a client when a stream fails. */
 interface Member {
+  readonly endpoint: string;
   readonly calls: Etcd3;
   readonly streams: Etcd3;
 }
@@ -122,7 +123,7 @@ export class EtcdClient {
           faultHandling: { host: () => translating, global: translating },
           ...(tls && { credentials: { rootCertificate: tls.ca, privateKey: tls.key, certChain: tls.cert } }),
         });
-      return { calls: make(), streams: make() };
+      return { endpoint, calls: make(), streams: make() };
     });
   }
 
@@ -265,6 +266,19 @@ export class EtcdClient {
         this.#leave(at);
       },
     };
+  }
+
+  /** Asks every member by itself. @returns its version, or why it does not answer */
+  memberStates(): Promise<{ endpoint: string; version?: string; error?: string }[]> {
+    const states = this.#members.map(async ({ endpoint, calls }) => {
+      try {
+        const { version } = await calls.maintenance.status(deadline(this.#callMs));
+        return { endpoint, version };
+      } catch (thrown) {
+        return { endpoint, error: translate(thrown).message };
+      }
+    });
+    return Promise.all(states);
   }
 
   close(): void {
