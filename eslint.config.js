@@ -20,6 +20,7 @@ const folders = [...Object.keys(mayImport), 'cli'];
 
 /** A vendor's package is imported in exactly one adapter. */
 const vendorAdapters = {
+  '@grpc/grpc-js': 'src/coordinator/grpc/grpc-adapter.ts',
   lmdb: 'src/coordinator/lmdb-store.ts',
   etcd3: 'src/coordinator/etcd/etcd-client.ts',
   winston: 'src/cli/winston-logger.ts',
