@@ -1,6 +1,18 @@
 import { log, type LogInput, type LogOutput } from '../linearizability/log-model.js';
+import { judge } from '../linearizability/judge.js';
+import type { Operation } from '../linearizability/operation.js';
 import type { Random } from '../random-steps.js';
-import { done, how, isLost, must, Register, token, type Subject, type SubjectSettings } from './subject.js';
+import {
+  done,
+  how,
+  isLost,
+  must,
+  problemsOf,
+  Register,
+  token,
+  type Subject,
+  type SubjectSettings,
+} from './subject.js';
 import type { Answer, Worker } from './worker.js';
 
 const RECORD_BYTES = 32;
@@ -60,11 +72,32 @@ export class LogSubject implements Subject {
     return this.#read(worker, 'fresh');
   }
 
+  /**
+   * While a FUSE kernel waits for the answer to an append of its own, its stat(2) tells the size that the server
+   * has already, and its read(2) ends at the size that the kernel has still (FUSE_I_SIZE_UNSTABLE). So such
+   * sizes are held to the appends and to each other, but not to what is read.
+   */
   problems(): string[] {
-    return [...this.#broken, ...this.#register.problems()];
+    const all = this.#register.operations;
+    const appends = all.filter(({ input }) => input.kind === 'append');
+    const isAhead = (each: Operation<LogInput, LogOutput>): boolean =>
+      each.input.kind === 'count' && appends.some((append) => overlap(append, each));
+    const sizes = all.filter(({ input }) => input.kind !== 'read');
+    const content = all.filter((each) => !isAhead(each));
+    return [
+      ...this.#broken,
+      ...problemsOf(`${this.name}, sizes`, judge(log, sizes)),
+      ...problemsOf(this.name, judge(log, content)),
+    ];
   }
 
   histories(): unknown {
     return this.#register.operations;
   }
 }
+
+const placeOf = ({ process }: Operation<unknown, unknown>): string => process.split('.')[0] ?? '';
+
+/** Both at one mount, at one time. */
+const overlap = (one: Operation<unknown, unknown>, other: Operation<unknown, unknown>): boolean =>
+  placeOf(one) === placeOf(other) && one.callNs <= other.returnNs && other.callNs <= one.returnNs;

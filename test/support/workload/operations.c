@@ -132,7 +132,12 @@ static int do_read(char **w) {
 static int do_map_read(char **w) {
   size_t length = strtoul(w[1], NULL, 10);
   int fd = open(path_of(w[0]), O_RDONLY | O_CLOEXEC);
+  struct stat s;
   if (fd < 0) return -1;
+  if (fstat(fd, &s) != 0 || s.st_size < (off_t)length) { /* a page behind the end would be SIGBUS */
+    sprintf(result, "torn:length=%lld", (long long)s.st_size);
+    return close_as("", w[0], fd, 0);
+  }
   void *mapped = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, 0);
   if (mapped == MAP_FAILED) return close_as("", w[0], fd, -1);
   memcpy(bytes, mapped, length);

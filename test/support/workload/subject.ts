@@ -1,5 +1,5 @@
 import { judge, type Kind } from '../linearizability/judge.js';
-import type { Operation } from '../linearizability/operation.js';
+import type { Operation, Verdict } from '../linearizability/operation.js';
 import type { Random } from '../random-steps.js';
 import type { Answer, Worker } from './worker.js';
 
@@ -39,6 +39,12 @@ const EXPLAINED = new Set(['ok', 'EEXIST', 'ENOENT', 'EISDIR', 'ENOTDIR', 'EAGAI
 let lastToken = 0;
 export const token = (): string => String(++lastToken);
 
+/** In words; none of a history that is linearisable. */
+export function problemsOf(title: string, found: Verdict): string[] {
+  if (found.verdict === 'linearizable') return [];
+  return [`${title}: ${found.verdict === 'refused' ? found.why : 'the search hit its bound'}`];
+}
+
 /** The history of one register of a subject. */
 export class Register<S extends string | number, I, O> {
   readonly operations: Operation<I, O>[] = [];
@@ -63,9 +69,7 @@ export class Register<S extends string | number, I, O> {
   }
 
   problems(): string[] {
-    const found = judge(this.#kind, this.operations);
-    if (found.verdict === 'linearizable') return [];
-    return [`${this.#title}: ${found.verdict === 'refused' ? found.why : 'the search hit its bound'}`];
+    return problemsOf(this.#title, judge(this.#kind, this.operations));
   }
 }
 
