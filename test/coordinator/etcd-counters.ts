@@ -4,7 +4,7 @@ import { EtcdKeys } from '../../src/coordinator/etcd/etcd-keys.js';
 import { EtcdWatch } from '../../src/coordinator/etcd/etcd-watch.js';
 import { silentLogger, systemClock } from '../../src/core/index.js';
 import type { KvStore } from '../../src/namespace/index.js';
-import { until } from './etcd-rig.js';
+import { retried, until } from './etcd-rig.js';
 
 /**
  * Writers that count, each its own counter, and what etcd's history must show of them afterwards: each
@@ -68,7 +68,7 @@ export class Counters {
     const keys = new EtcdKeys(this.#cluster);
     const mark = keys.toEtcd('counter/mark');
     const written = { put: mark, value: Buffer.from('0') };
-    await client.transaction({ compare: [], writes: [written], otherwiseGet: [] });
+    await retried(() => client.transaction({ compare: [], writes: [written], otherwiseGet: [] }));
     const seen = new Map<string, number[]>();
     const watch = new EtcdWatch({
       client,

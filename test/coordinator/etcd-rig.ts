@@ -7,7 +7,7 @@ import { EtcdElection, type EtcdTerm } from '../../src/coordinator/etcd/etcd-ele
 import { EtcdKeys } from '../../src/coordinator/etcd/etcd-keys.js';
 import { EtcdMirror } from '../../src/coordinator/etcd/etcd-mirror.js';
 import { EtcdStore, type EtcdStoreOptions } from '../../src/coordinator/etcd/etcd-store.js';
-import { type Clock, silentLogger, systemClock } from '../../src/core/index.js';
+import { type Clock, type GfsError, silentLogger, systemClock } from '../../src/core/index.js';
 import { type KvStore, MemoryStore } from '../../src/namespace/index.js';
 import { Reaper } from '../support/reaper.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -134,5 +134,17 @@ export async function until(claim: () => boolean | Promise<boolean>, timeoutMs =
   while (!(await claim())) {
     if (performance.now() > endMs) throw new Error(`not so after ${timeoutMs} ms: ${claim.toString()}`);
     await systemClock.sleep(10);
+  }
+}
+
+/** For what may be repeated: a client tries each call once, and the member it tries may be down. */
+export async function retried<T>(work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (!(thrown as GfsError).retryable) throw thrown;
+      await systemClock.sleep(50);
+    }
   }
 }
