@@ -34,15 +34,19 @@ let server: TlsMaterial;
 let node: TlsMaterial;
 let otherNode: TlsMaterial;
 let expired: TlsMaterial;
+/** Of somebody who calls himself as our authority does. */
+let forged: TlsMaterial;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'globalfs-grpc-'));
   const ours = await CertificateAuthority.make(join(folder, 'ours'));
-  const theirs = await CertificateAuthority.make(join(folder, 'theirs'));
+  const theirs = await CertificateAuthority.make(join(folder, 'theirs'), 'Another authority');
   server = await readCertificate(await ours.issue('server', { address: '127.0.0.1' }));
   node = await readCertificate(await ours.issue('node1'));
   expired = await readCertificate(await ours.issue('node2', { days: -1 }));
   otherNode = await readCertificate(await theirs.issue('node1'));
+  const namesake = await CertificateAuthority.make(join(folder, 'namesake'));
+  forged = await readCertificate(await namesake.issue('node1'));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -91,20 +95,32 @@ describe('gRPC', () => {
   });
 
   test.each([
-    ['no certificate', () => ({ ca: server.ca })],
-    ['a certificate of another authority', () => ({ ...otherNode, ca: server.ca })],
-    ['an expired certificate', () => expired],
-  ])('a client with %s is told why it is refused, and the log says who', async (_what, tls) => {
+    ['no certificate', /this one has none/, () => ({ ca: server.ca })],
+    ['a certificate of another authority', /UNABLE_TO_VERIFY/, () => ({ ...otherNode, ca: server.ca })],
+    ['an expired certificate', /CERT_HAS_EXPIRED/, () => expired],
+  ])('a client with %s is told why it is refused, and the log says who', async (_what, why, tls) => {
     const log = new LinesOfLog();
     const { listener, address } = await serve(server, log);
     const client = dial(dialer(tls() as TlsMaterial), address);
     client.stream.send({ kind: 'goodbye' });
     await client.until(() => client.closed > 0);
     expect(client.error).toMatchObject({ code: 'EACCES', retryable: false });
-    expect(client.error?.message).toMatch(/certificate of its authority/);
+    expect(client.error?.message).toMatch(/certificate of this coordinator's authority/);
+    expect(client.error?.message).toMatch(why);
     expect(client.error?.message).toContain(address);
     expect(listener.accepted).toEqual([]);
-    expect(log.lines).toEqual([expect.stringMatching(/^a client was refused .*127\.0\.0\.1:.*authority/)]);
+    expect(log.lines).toEqual([expect.stringMatching(/^a client was refused .*127\.0\.0\.1:/)]);
+    expect(log.lines[0]).toMatch(why);
+  });
+
+  test('a forged certificate ends the connection, and the log says why', async () => {
+    const log = new LinesOfLog();
+    const { listener, address } = await serve(server, log);
+    const client = dial(dialer({ ...forged, ca: server.ca }), address);
+    await client.until(() => client.closed > 0);
+    expect(client.error?.message).toContain(address);
+    expect(listener.accepted).toEqual([]);
+    expect(log.lines).toEqual([expect.stringMatching(/^a client was refused .*127\.0\.0\.1:.*SIGNATURE/)]);
   });
 
   test('a coordinator of another authority is not believed', async () => {

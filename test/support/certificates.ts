@@ -23,10 +23,11 @@ export class CertificateAuthority {
   readonly #folder: string;
 
   /** @param folder is made; none of an earlier authority may be there */
-  static async make(folder: string): Promise<CertificateAuthority> {
+  static async make(folder: string, name = 'GlobalFS test authority'): Promise<CertificateAuthority> {
     await mkdir(folder, { recursive: true });
-    const subject = `-subj '/CN=GlobalFS test authority'`;
-    await shell(`openssl req -x509 ${KEY} -days 2 ${subject} -keyout ca.key -out ca.pem`, { cwd: folder });
+    await shell(`openssl req -x509 ${KEY} -days 2 -subj '/CN=${name}' -keyout ca.key -out ca.pem`, {
+      cwd: folder,
+    });
     return new CertificateAuthority(folder);
   }
 

@@ -1,4 +1,5 @@
 import { createServer, type Server as SocketServer, type Socket } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer, TLSSocket } from 'node:tls';
 import {
   Client,
   type ClientDuplexStream,
@@ -85,33 +86,22 @@ const method = (path: string, stream: boolean) => ({
 
 // ---- Listening
 
-/** What a client that is not known is told. TLS by itself would only end the connection. */
-const STRANGER =
-  "the coordinator serves only clients with a certificate of its authority ('tls.ca'); " +
-  'this one has none, or one that is expired or of another authority';
-
 /** Connections on which nothing is asked. */
 const IDLE_MS = 30_000;
 
-/** Asks for the client's certificate, and leaves it to each call to refuse: so that it can say why. */
-class AskingCredentials extends ServerCredentials {
-  constructor({ ca, cert, key }: TlsMaterial) {
-    super({ requestCert: true, rejectUnauthorized: false }, { ca, cert, key });
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return other === this;
-  }
-}
-
 type Call = ServerDuplexStream<Buffer, Buffer> | ServerUnaryCall<Buffer, Buffer>;
 
+/**
+ * Accepts connections. With TLS every client is asked for its certificate, but it is each call that is
+ * refused to one that has none that is good: TLS by itself would end the connection without saying why.
+ */
 export class GrpcListener {
   readonly #services: GrpcServices;
   readonly #tls: TlsMaterial | undefined;
   readonly #server: Server;
-  readonly #sockets = new Map<string, Socket>();
+  /** The sockets are ours, so that a connection can be ended whatever gRPC still has to send on it. */
   readonly #listener: SocketServer;
+  readonly #sockets = new Map<string, Socket>();
 
   constructor(services: GrpcServices, tls: TlsMaterial | undefined) {
     this.#services = services;
@@ -122,15 +112,28 @@ export class GrpcListener {
       mount: (call: ServerDuplexStream<Buffer, Buffer>) => this.#mount(call),
       call: (call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) => this.#call(call, reply),
     });
-    const injector = this.#server.createConnectionInjector(
-      tls === undefined ? ServerCredentials.createInsecure() : new AskingCredentials(tls),
-    );
-    // The sockets are ours, so that a connection can be ended whatever gRPC still has to send on it.
-    this.#listener = createServer({ noDelay: true }, (socket) => {
+    const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    const accept = (socket: Socket): void => {
       const peer = peerOf(socket);
       this.#sockets.set(peer, socket);
       socket.once('close', () => this.#sockets.delete(peer));
+      const reason = socket instanceof TLSSocket && !socket.authorized ? reasonOf(socket) : undefined;
+      // HTTP/2 tells its streams of errors, but leaves the event to others. What OpenSSL found in a certificate
+      // may also end the connection here, with a first read, before there is a call to refuse.
+      socket.on('error', () => {
+        if (reason !== undefined) services.refused(peer, reason);
+      });
       injector.injectConnection(socket);
+    };
+    this.#listener =
+      tls === undefined ? createServer({ noDelay: true }, accept) : this.#tlsServer(tls, accept);
+  }
+
+  #tlsServer({ ca, cert, key }: TlsMaterial, accept: (socket: TLSSocket) => void): TlsServer {
+    const ask = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'], noDelay: true };
+    const listener = createTlsServer({ ca, cert, key, ...ask }, accept);
+    return listener.on('tlsClientError', (error, socket) => {
+      this.#services.refused(peerOf(socket), error.message);
     });
   }
 
@@ -156,8 +159,12 @@ export class GrpcListener {
   /** @returns false when the call was refused, by `refuse` */
   #known(call: Call, refuse: (error: { code: status; details: string }) => void): boolean {
     if (this.#tls === undefined || call.getAuthContext()?.sslPeerCertificate !== undefined) return true;
-    this.#services.refused(call.getPeer(), STRANGER);
-    refuse({ code: status.UNAUTHENTICATED, details: STRANGER });
+    const peer = call.getPeer();
+    const socket = this.#sockets.get(peer);
+    const reason = socket instanceof TLSSocket ? reasonOf(socket) : 'the connection has ended';
+    const details = `${STRANGER}: ${reason}`;
+    this.#services.refused(peer, reason);
+    refuse({ code: status.UNAUTHENTICATED, details });
     return false;
   }
 
@@ -203,6 +210,14 @@ export class GrpcListener {
     if (!this.#known(call, (error) => reply(error))) return;
     void this.#services.call(call.request).then((answer) => reply(null, bufferOf(answer)));
   }
+}
+
+const STRANGER = "only clients with a certificate of this coordinator's authority ('tls.ca') are served";
+
+/** Why TLS does not believe the client; OpenSSL's word for it when there is one. */
+function reasonOf(socket: TLSSocket): string {
+  if (socket.getPeerX509Certificate() === undefined) return 'this one has none';
+  return `the certificate is not good (${String(socket.authorizationError)})`;
 }
 
 const peerOf = (socket: Socket): string => `${socket.remoteAddress}:${socket.remotePort}`;
