@@ -243,30 +243,33 @@ export class LeaseCache {
   /**
    * What a connection's end leaves: write leases, if the host goes on with them, and what the host uses. Nothing
    * is kept under them.
+   * @param committing write leases that end when a command under way is done: whether it is, nobody knows
+   *   here. They are claimed, but not relied on.
    */
-  keepClaims(keepsWrite: (ino: Ino) => boolean): void {
+  keepClaims(keepsWrite: (ino: Ino) => boolean, committing: ReadonlySet<Ino>): void {
     this.#xattrs.clear();
     for (const directory of this.#directories.values()) directory.clear();
     this.#directories.clear();
     this.caps.clear();
     for (const [ino, inode] of this.#inodes) {
       inode.record = undefined;
-      if (inode.level === LeaseLevel.write && keepsWrite(ino)) continue;
+      const goesOn = committing.has(ino);
+      if (inode.level === LeaseLevel.write && !goesOn && keepsWrite(ino)) continue;
       this.#parting.delete(ino);
-      if (this.#options.inUse(ino)) inode.level = LeaseLevel.known;
+      if (goesOn || this.#options.inUse(ino)) inode.level = LeaseLevel.known;
       else this.#inodes.delete(ino);
     }
   }
 
   /** Nothing is held any more. */
   clear(): void {
-    this.keepClaims(() => false);
+    this.keepClaims(() => false, new Set());
     this.#inodes.clear();
   }
 
-  *claims(): Iterable<{ readonly ino: Ino; readonly mode: 'known' | 'write' }> {
+  *claims(committing: ReadonlySet<Ino>): Iterable<{ readonly ino: Ino; readonly mode: 'known' | 'write' }> {
     for (const [ino, { level }] of this.#inodes)
-      yield { ino, mode: level === LeaseLevel.write ? 'write' : 'known' };
+      yield { ino, mode: level === LeaseLevel.write || committing.has(ino) ? 'write' : 'known' };
   }
 
   #forgetContent(ino: Ino): void {

@@ -23,6 +23,8 @@ export class ClientCommands {
   readonly #options: CommandOptions;
   /** Commits that give the write lease up, and are not answered. */
   readonly #committing = new Map<Ino, Promise<unknown>>();
+  /** Those of them that were begun under the write lease. */
+  readonly #leased = new Set<Ino>();
 
   constructor(options: CommandOptions) {
     this.#options = options;
@@ -34,10 +36,21 @@ export class ClientCommands {
     return this.#commitAndPart(command);
   }
 
+  /** Write leases that end with a commit that is not answered: whether they have ended is not known here. */
+  get committing(): ReadonlySet<Ino> {
+    return this.#leased;
+  }
+
+  /** The session was lost, and all leases with it. */
+  lost(): void {
+    this.#leased.clear();
+  }
+
   /** The coordinator turns the write lease into a read lease when it comes to the command: nothing new may begin now. */
   #commitAndPart(command: Extract<Command, { kind: 'commit' }>): Promise<CommandResult> {
     const { cache } = this.#options;
     const { ino } = command;
+    if (cache.level(ino) === LeaseLevel.write) this.#leased.add(ino);
     cache.part(ino);
     const done = this.#execute(command, false);
     const settled = done
@@ -46,7 +59,9 @@ export class ClientCommands {
         () => undefined, // the caller is told
       )
       .then(() => {
-        if (this.#committing.get(ino) === settled) this.#committing.delete(ino);
+        if (this.#committing.get(ino) !== settled) return;
+        this.#committing.delete(ino);
+        this.#leased.delete(ino);
       });
     this.#committing.set(ino, settled);
     return done;

@@ -12,6 +12,8 @@ export interface RecallOptions {
   readonly cache: LeaseCache;
   readonly host: () => LeaseHost;
   readonly logger: Logger;
+  /** A commit is under way that ends a write lease: the coordinator may not have come to it. */
+  readonly committing: (ino: Ino) => boolean;
   /** Id of the next request. */
   readonly nextRequest: () => number;
   /** Tells the coordinator that nothing is left of these. */
@@ -90,8 +92,8 @@ export class ClientRecalls {
 
   /** @returns undefined when that took no time */
   #letGo(ino: Ino, to: 'known' | 'read'): Promise<void> | undefined {
-    const { cache } = this.#options;
-    if (cache.level(ino) !== LeaseLevel.write) return this.#lower(ino, to);
+    const { cache, committing } = this.#options;
+    if (cache.level(ino) !== LeaseLevel.write && !committing(ino)) return this.#lower(ino, to);
     cache.part(ino);
     const committed = this.#told(
       this.#options.host().yieldWrite(ino),

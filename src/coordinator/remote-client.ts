@@ -83,6 +83,7 @@ export class RemoteClient implements NamespaceClient {
       cache: this.#cache,
       host: () => this.#host,
       logger: options.logger,
+      committing: (ino) => this.#commands.committing.has(ino),
       nextRequest: () => this.#requests.nextId,
       release: (inos) => this.#release(inos),
     });
@@ -251,13 +252,18 @@ export class RemoteClient implements NamespaceClient {
     if (!this.#dropped) this.#host.forgetAll();
     this.#dropped = true;
     const uncommitted = new Set(this.#host.uncommitted());
-    this.#cache.keepClaims((ino) => uncommitted.has(ino) || this.#host.inUse(ino));
+    const goesOn = (ino: Ino): boolean => uncommitted.has(ino) || this.#host.inUse(ino);
+    this.#cache.keepClaims(goesOn, this.#commands.committing);
   }
 
   #claim(): Pick<Hello, 'claims' | 'locks' | 'answeredBelow'> {
     this.#dropReads();
     const { answeredBelow } = this.#requests;
-    return { claims: [...this.#cache.claims()], locks: this.#locks.claims(), answeredBelow };
+    return {
+      claims: [...this.#cache.claims(this.#commands.committing)],
+      locks: this.#locks.claims(),
+      answeredBelow,
+    };
   }
 
   #welcomed(welcome: Welcome, stream: ClientStream): void {
@@ -271,8 +277,10 @@ export class RemoteClient implements NamespaceClient {
   }
 
   #sessionLost({ session }: Welcome): void {
-    const inUse = [...this.#cache.claims()].map(({ ino }) => ino).filter((ino) => this.#host.inUse(ino));
+    const claims = [...this.#cache.claims(this.#commands.committing)];
+    const inUse = claims.map(({ ino }) => ino).filter((ino) => this.#host.inUse(ino));
     this.#cache.clear();
+    this.#commands.lost();
     const locks = this.#locks.lost();
     this.#logger.error('the session was lost, and all leases and locks with it', {
       session: session.id,

@@ -113,6 +113,9 @@ export class KernelMount implements LeaseHost {
 
   async execute(command: Command): Promise<CommandResult> {
     const { entries, inos } = touched(command);
+    // The kernel has looked up what the names mean: what loses or changes a name is another inode then.
+    const named: (Ino | undefined)[] = [];
+    for (const [parent, name] of entries) named.push((await this.#ofName(parent, name))?.ino);
     try {
       const result = await this.client.execute(command);
       for (const changed of [result.inode, result.orphaned]) {
@@ -121,7 +124,15 @@ export class KernelMount implements LeaseHost {
       return result;
     } finally {
       for (const [parent, name] of entries) this.#entries.delete(`${parent}/${name}`);
-      for (const ino of inos) this.#attributes.delete(ino);
+      for (const ino of [...inos, ...named]) if (ino !== undefined) this.#attributes.delete(ino);
+    }
+  }
+
+  async #ofName(parent: Ino, name: Name): Promise<InodeRecord | undefined> {
+    try {
+      return await this.lookup(parent, name);
+    } catch {
+      return undefined; // no directory: the command will say so
     }
   }
 

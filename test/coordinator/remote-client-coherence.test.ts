@@ -303,8 +303,8 @@ class Pair {
     }
     await this.stop();
     const { kv } = this.cluster;
-    const end = await Coordinator.open({ kv, clock: this.cluster.clock });
-    await turns();
+    const end = await Coordinator.open({ kv, clock: this.cluster.clock, ttlMs: TTL_MS });
+    await this.cluster.clock.advance(TTL_MS * 1.5); // who was cut off last could not say goodbye
     const problems = await checkNamespace(kv, { repair: false, timeNs: stamp(this.nowNs) });
     expect(problems).toMatchObject({ problems: [] });
     const left = this.made.filter((ino) => (this.#record(ino)?.nlink ?? 0) > 0);
