@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { CoordinatorConfig } from './config/coordinator-config.js';
 import { printLines } from './output.js';
+import { thisProgram } from './this-program.js';
 import { planLogLevel } from './log-level.js';
 
 interface StartFlags {
@@ -18,7 +19,7 @@ function greeting(config: CoordinatorConfig): string[] {
     `  state:  ${config.stateDir}`,
     ...(http === undefined ? [] : [`  health: http://${http}/readyz`]),
     'Try, in another terminal:',
-    `  globalfs status --coordinator ${advertise}`,
+    `  ${thisProgram()} status --coordinator ${advertise}`,
     'Ctrl-C ends it.',
   ];
 }

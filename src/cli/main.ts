@@ -15,7 +15,7 @@ import { infoCommand } from './info-command.js';
 import { leasesCommand } from './leases-command.js';
 import { mountCommand } from './mount-command.js';
 import { mountsCommand } from './mounts-command.js';
-import { endQuietlyOnClosedPipe, printError } from './output.js';
+import { endQuietlyOnClosedPipe, printed, printError } from './output.js';
 import { oneLine, problem } from './problem.js';
 import { siteCommand } from './site-command.js';
 import { statsCommand } from './stats-command.js';
@@ -95,4 +95,6 @@ async function main(): Promise<number> {
   }
 }
 
-process.exit(await main());
+const exitCode = await main();
+await printed();
+process.exit(exitCode);

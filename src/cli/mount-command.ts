@@ -1,4 +1,3 @@
-import { basename, relative } from 'node:path';
 import { Command, Option } from 'commander';
 import { toGfsError } from '../core/errors.js';
 import { isBackgroundChild, mountInBackground, reportToParent } from './background.js';
@@ -9,6 +8,7 @@ import { DEFAULT_MOUNTPOINT } from './mountpoint.js';
 import { printLines } from './output.js';
 import { serve } from './serve.js';
 import { makeStateDir } from './state-dir.js';
+import { thisProgram } from './this-program.js';
 
 const HELP = `
 Mount options (-o, separated by commas):
@@ -27,12 +27,6 @@ Examples:
   globalfs mount -o ro,noatime --cache-size 20G /mnt/data`;
 
 const collect = (value: string, earlier: string[]): string[] => [...earlier, value];
-
-/** How this program was called, for lines that can be copied. */
-function thisProgram(): string {
-  const script = process.argv[1] ?? 'globalfs';
-  return basename(script) === 'main.js' ? `node ${relative(process.cwd(), script)}` : basename(script);
-}
 
 async function greet(mount: RunningMount, mountpoint: string, plan: MountPlan): Promise<void> {
   const { inodes, passthrough } = await mount.status();

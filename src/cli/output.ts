@@ -78,7 +78,18 @@ export function propertyLines(properties: readonly (readonly [string, string])[]
 }
 
 export function printLines(lines: readonly string[]): void {
-  for (const line of lines) console.log(line);
+  if (lines.length > 0) console.log(lines.join('\n'));
+}
+
+/**
+ * Resolves when everything printed has been taken. A pipe whose reader is slow is full at some point; what is
+ * written then waits in this process, and would be lost with `process.exit`.
+ */
+export async function printed(): Promise<void> {
+  // With a closed pipe the callback gets an error: nobody wants the rest.
+  await Promise.all(
+    [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write('', resolve))),
+  );
 }
 
 /** What a person at the terminal should know, apart from the result. */

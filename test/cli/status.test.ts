@@ -1,6 +1,9 @@
 import { expect, test } from '@jest/globals';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { globalfs } from '../support/globalfs.js';
-import { withMount } from '../support/mounted.js';
+import { cli, withMount } from '../support/mounted.js';
+import { shell } from '../support/run.js';
 
 interface Report {
   readonly state: string;
@@ -41,5 +44,16 @@ test('a mount is shown in every format', async () => {
       expect(stdout).toContain(m.mountpoint);
       expect(stdout).toContain(String(m.pid));
     }
+  });
+});
+
+test('a reader that is slow gets all of the output', async () => {
+  await withMount({}, async (m) => {
+    const file = join(m.mountpoint, 'file');
+    writeFileSync(file, 'x');
+    // 1,000 reports of some 400 bytes: several times what a pipe holds (64 KiB).
+    const paths = Array.from({ length: 1000 }, () => file).join(' ');
+    const { stdout } = await shell(`node ${cli} info -o json ${paths} | { sleep 1; cat; }`);
+    expect(JSON.parse(stdout)).toHaveLength(1000);
   });
 });

@@ -5,6 +5,7 @@ import { globalfsMounts, mountAt } from '../mountinfo.js';
 import { outputOption, printLines, printNote, propertyLines, tableLines, type Findings } from '../output.js';
 import { oneLine, problem } from '../problem.js';
 import { isRunning } from '../processes.js';
+import { thisProgram } from '../this-program.js';
 import { show, watchOption, type ListingFlags } from '../watch.js';
 import { defaultPlaygroundDir, Playground, type PlaygroundRecord } from './playground.js';
 import { endPlayground, isUp, removePlayground } from './playground-end.js';
@@ -37,16 +38,17 @@ function placeLines(dir: string, { etcd, coordinator, sites, mounts }: Playgroun
 
 function greeting(playground: Playground): string[] {
   const { dir, record } = playground;
+  const program = thisProgram();
   const [first, second] = record.mounts.map(({ mountpoint }) => mountpoint);
   return [
     'The playground is up.',
     ...placeLines(dir, record).map((line) => `  ${line}`),
     'Try:',
     `  echo hello > ${first}/hello && cat ${second ?? first}/hello`,
-    '  globalfs status',
-    `  globalfs where ${first}/hello`,
-    '  globalfs stats',
-    `'globalfs dev down${dir === defaultPlaygroundDir() ? '' : ` --dir ${dir}`}' ends it.`,
+    `  ${program} status --coordinator ${record.coordinator}`,
+    `  ${program} where ${first}/hello`,
+    `  ${program} stats --coordinator ${record.coordinator}`,
+    `'${program} dev down${dir === defaultPlaygroundDir() ? '' : ` --dir ${dir}`}' ends it.`,
   ];
 }
 

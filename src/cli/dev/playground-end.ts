@@ -1,10 +1,12 @@
 import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { toGfsError } from '../../core/errors.js';
 import { globalfsMounts, mountAt, mountOf, readMounts } from '../mountinfo.js';
 import { problem } from '../problem.js';
 import { isRunning, type ProcessId } from '../processes.js';
 import { reach } from '../reach.js';
+import { runningOwner } from '../state-dir.js';
 import { describeHolders, unmount } from '../unmount.js';
 import type { Playground, PlaygroundProcess } from './playground.js';
 
@@ -49,6 +51,16 @@ async function endProcess(id: PlaygroundProcess): Promise<void> {
   throw problem('TIMEOUT', `process ${id.pid} (${id.name}) does not end`, '', "see 'globalfs dev status'");
 }
 
+/** A mount whose start was cut off has a process, which its state directory knows. */
+function adoptMounts(playground: Playground): void {
+  const known = new Set(playground.record.processes.map(({ pid }) => pid));
+  for (const { stateDir, mountpoint } of playground.record.mounts) {
+    const owner = runningOwner(stateDir);
+    if (owner !== undefined && !known.has(owner.pid))
+      playground.addProcess(`mount ${basename(mountpoint)}`, owner.pid);
+  }
+}
+
 const isMount = ({ name }: PlaygroundProcess): boolean => name.startsWith('mount ');
 
 /** Before the first is unmounted: a playground is up or down, not half of it. */
@@ -81,11 +93,14 @@ async function unmountAll(playground: Playground, force: boolean): Promise<void>
  * @throws GfsError EBUSY, and then everything runs on; TIMEOUT
  */
 export async function endPlayground(playground: Playground, force: boolean): Promise<void> {
+  adoptMounts(playground);
   await unmountAll(playground, force);
   const mounts = playground.running().filter(isMount);
   for (const id of mounts) signal(id, 'SIGCONT');
   await Promise.all(mounts.map((id) => hasEnded(id, force ? ORDERLY_END_MS : MOUNT_END_MS)));
   for (const id of playground.running()) await endProcess(id);
+  // One that was just starting may have mounted after we looked.
+  await unmountAll(playground, true);
   playground.update({ ready: false, processes: [] });
 }
 

@@ -50,7 +50,7 @@ function nameOf(pid: number): string {
  */
 export async function startPlayground(playground: Playground, plan: PlaygroundPlan): Promise<void> {
   const begin = (what: string): void => {
-    plan.signal.throwIfAborted();
+    throwIfInterrupted(plan.signal);
     plan.tell(what);
   };
   const onProcess = (pid: number, site?: string): void =>
@@ -75,8 +75,12 @@ export async function startPlayground(playground: Playground, plan: PlaygroundPl
       await mountSite(playground, coordinator, name, number);
     }
   }
-  plan.signal.throwIfAborted();
+  throwIfInterrupted(plan.signal);
   playground.update({ ready: true });
+}
+
+function throwIfInterrupted(signal: AbortSignal): void {
+  if (signal.aborted) throw new GfsError('CANCELLED', 'interrupted; everything that was started is ended');
 }
 
 /** When one fails, then not before the others are through: they would go on starting processes. */
