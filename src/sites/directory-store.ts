@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import * as fsp from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { GfsError, native, toGfsError } from '../core/index.js';
+import { throwIfAborted } from './abort.js';
 import { checkObjectKey, missingObject } from './object-key.js';
 import type { ObjectInfo, ObjectRead, ObjectStore } from './object-store.js';
 import { TemporaryFiles } from './temporary-files.js';
@@ -354,11 +355,6 @@ function chainsOf(root: string, paths: Iterable<string>): Set<string> {
     }
   }
   return chain;
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true)
-    throw new GfsError('CANCELLED', 'the caller gave up', { cause: signal.reason });
 }
 
 const codeOf = (thrown: unknown): string | undefined => (thrown as NodeJS.ErrnoException).code;

@@ -1,4 +1,4 @@
-import { GfsError } from '../core/index.js';
+import { cancelled, whenAborted } from './abort.js';
 import type { ObjectInfo, ObjectRead, ObjectStore } from './object-store.js';
 
 interface Waiter {
@@ -65,19 +65,18 @@ export class LimitedStore implements ObjectStore {
   }
 
   #turn(signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted === true) return Promise.reject(cancelled(signal));
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+      const forget = whenAborted(signal, () => {
         this.#waiting.delete(waiter);
-        reject(new GfsError('CANCELLED', 'the caller gave up', { cause: signal?.reason }));
-      };
+        reject(cancelled(signal));
+      });
       const waiter = {
         go: () => {
-          signal?.removeEventListener('abort', onAbort);
+          forget();
           resolve();
         },
       };
-      if (signal?.aborted === true) return onAbort();
-      signal?.addEventListener('abort', onAbort, { once: true });
       this.#waiting.add(waiter);
     });
   }

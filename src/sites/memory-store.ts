@@ -1,4 +1,4 @@
-import { GfsError } from '../core/index.js';
+import { throwIfAborted } from './abort.js';
 import { checkObjectKey, missingObject } from './object-key.js';
 import type { ObjectInfo, ObjectRead, ObjectStore } from './object-store.js';
 
@@ -64,6 +64,5 @@ export class MemoryStore implements ObjectStore {
 /** Answers come in a later turn, as from every other store. */
 async function turn(signal: AbortSignal | undefined): Promise<void> {
   await Promise.resolve();
-  if (signal?.aborted === true)
-    throw new GfsError('CANCELLED', 'the caller gave up', { cause: signal.reason });
+  throwIfAborted(signal);
 }

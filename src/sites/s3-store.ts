@@ -2,6 +2,7 @@ import { createHash, webcrypto } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 import { GfsError } from '../core/index.js';
+import { throwIfAborted } from './abort.js';
 import { checkObjectKey, missingObject } from './object-key.js';
 import type { ObjectInfo, ObjectRead, ObjectStore } from './object-store.js';
 import { type HttpRequest, HttpTransport } from './s3/http-transport.js';
@@ -309,9 +310,4 @@ function partOf(
     });
   }
   return { bytes, totalBytes: Number(total) };
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true)
-    throw new GfsError('CANCELLED', 'the caller gave up', { cause: signal.reason });
 }

@@ -142,6 +142,28 @@ describe('the HTTP transport', () => {
     }
   });
 
+  test('takes one signal for many requests: it ends them all, and Node warns of nothing', async () => {
+    const giveUp = new AbortController();
+    const warnings: Error[] = [];
+    const note = (warning: Error): unknown => warnings.push(warning);
+    process.on('warning', note);
+    const server = http.createServer((request, response) => {
+      if (request.url === '/fast') response.end('x');
+    });
+    const transport = await serve(server);
+    const { signal } = giveUp;
+    const all = (path: string): Promise<unknown>[] =>
+      Array.from({ length: 30 }, () => transport.send({ ...get, path, signal }));
+    await Promise.all(all('/fast'));
+    const ends = Promise.allSettled(all('/slow'));
+    await once(server, 'request');
+    giveUp.abort();
+    for (const end of await ends) expect(end).toMatchObject({ reason: { code: 'CANCELLED' } });
+    await new Promise(setImmediate); // warnings come in the next turn
+    process.off('warning', note);
+    expect(warnings).toEqual([]);
+  });
+
   test('closes: idle connections end, and requests that run fail', async () => {
     const server = http.createServer((request, response) => {
       if (request.url === '/fast') response.end('x');

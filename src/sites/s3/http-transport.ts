@@ -1,4 +1,5 @@
 import { GfsError } from '../../core/index.js';
+import { cancelled, throwIfAborted, whenAborted } from '../abort.js';
 import { HttpConnection, SilenceError, StaleError } from './http-connection.js';
 import { type HttpResponse, ProtocolError } from './response-parser.js';
 
@@ -52,7 +53,7 @@ export class HttpTransport {
   /** @throws GfsError UNAVAILABLE, CANCELLED; CONFIG when the server's certificate is not trusted */
   async send(request: HttpRequest): Promise<HttpResponse> {
     const head = headOf(request);
-    if (request.signal?.aborted === true) throw cancelled(request.signal);
+    throwIfAborted(request.signal);
     try {
       return await this.#sendBy(this.#idle.pop() ?? this.#connect(), head, request);
     } catch (thrown) {
@@ -75,14 +76,13 @@ export class HttpTransport {
 
   async #sendBy(connection: HttpConnection, head: string, request: HttpRequest): Promise<HttpResponse> {
     const { method, body, signal } = request;
-    const onAbort = (): void => connection.close(cancelled(signal));
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const forget = whenAborted(signal, () => connection.close(cancelled(signal)));
     try {
       const response = await connection.exchange(head, body, method === 'HEAD');
       if (response.reusable && this.#all.has(connection)) this.#release(connection);
       return response;
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      forget();
     }
   }
 
@@ -120,9 +120,6 @@ function headOf({ method, path, headers, body }: HttpRequest): string {
   }
   return body === undefined ? head : `${head}content-length: ${body.length}\r\n`;
 }
-
-const cancelled = (signal: AbortSignal | undefined): GfsError =>
-  new GfsError('CANCELLED', 'the caller gave up', { cause: signal?.reason });
 
 /** Node's and OpenSSL's codes for a certificate that does not hold: nobody gains by trying again. */
 const CERTIFICATE =

@@ -3,6 +3,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { GfsError } from '../../core/index.js';
+import { cancelled, whenAborted } from '../abort.js';
 import type { ObjectInfo } from '../object-store.js';
 import type { S3StoreSpec } from '../site-spec.js';
 import { connectionError } from './http-transport.js';
@@ -73,14 +74,14 @@ export class SdkClient {
       queueSize: PARTS_IN_FLIGHT,
       leavePartsOnError: false,
     });
-    const onAbort = (): void => void upload.abort();
-    signal?.addEventListener('abort', onAbort, { once: true });
+    // The SDK takes back the parts that went up, in the background.
+    const forget = whenAborted(signal, () => void upload.abort());
     try {
       await upload.done();
     } catch (thrown) {
       throw this.#translated(thrown, `multipart PUT ${key}`, signal);
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      forget();
     }
   }
 
@@ -124,8 +125,7 @@ function sdkError(
   signal?: AbortSignal,
 ): GfsError {
   if (thrown instanceof GfsError) return thrown;
-  if (signal?.aborted === true)
-    return new GfsError('CANCELLED', 'the caller gave up', { cause: signal.reason });
+  if (signal?.aborted === true) return cancelled(signal);
   if (thrown instanceof S3ServiceException) {
     const status = thrown.$metadata.httpStatusCode ?? 0;
     const { name, message } = thrown;
