@@ -29,6 +29,8 @@ export class LeaseMachine<Token> {
   readonly #waiting = new Map<Token, Ino>();
   readonly #recalled = new Map<number, Ino>();
   readonly #notices = new NoticeBoard<Token>();
+  /** Inodes that a command has for itself: whose it is, and what that session had before. */
+  readonly #excluded = new Map<Ino, { readonly session: SessionId; readonly before: number }>();
   #lastId = 0;
 
   /** An id that no recall or notice has: for other things that a session acknowledges. */
@@ -104,6 +106,7 @@ export class LeaseMachine<Token> {
    * `write` is granted it at once, even while it is recalled: its commit is what the others wait for. Any other
    * session has `write` when it is granted: the caller runs the command in the same turn, and then calls `lower`
    * with what the session may keep, also when the command fails. Nobody else is granted anything before that.
+   * What the session had by the time it was granted, it keeps: it may have acquired `write` while it waited.
    */
   exclude(session: SessionId, ino: Ino, token: Token): LeaseEffect<Token>[] {
     if (this.#table.level(session, ino) === LEVEL.write) return [{ kind: 'granted', token }];
@@ -184,9 +187,15 @@ export class LeaseMachine<Token> {
     return this.#advance(ino);
   }
 
-  /** The session keeps `mode` at most. A recall under way stays so until it is acknowledged. */
+  /**
+   * The session keeps `mode` at most; after an exclusion, what it had before, if that is more. A recall under
+   * way stays so until it is acknowledged.
+   */
   lower(session: SessionId, ino: Ino, mode: LeaseMode): LeaseEffect<Token>[] {
-    this.#sink(session, ino, LEVEL[mode]);
+    const excluded = this.#excluded.get(ino);
+    const ends = excluded?.session === session;
+    if (ends) this.#excluded.delete(ino);
+    this.#sink(session, ino, ends ? Math.max(excluded.before, LEVEL[mode]) : LEVEL[mode]);
     return this.#advance(ino);
   }
 
@@ -251,7 +260,11 @@ export class LeaseMachine<Token> {
   #ask(ino: Ino, waiter: LeaseWaiter<Token>): LeaseEffect<Token>[] {
     const { session, wanted, token } = waiter;
     if (!this.#table.isSeated(session)) return [];
-    if (this.grant(session, ino, wanted)) return [{ kind: 'granted', token }];
+    const before = this.#table.level(session, ino);
+    if (this.grant(session, ino, wanted)) {
+      if (waiter.excludes) this.#excluded.set(ino, { session, before });
+      return [{ kind: 'granted', token }];
+    }
     invariant(!this.#waiting.has(token), 'a request waits twice', { session, ino });
     this.#queue(ino).waiters.push(waiter);
     this.#waiting.set(token, ino);
@@ -290,13 +303,13 @@ export class LeaseMachine<Token> {
       }
       queue.waiters.shift();
       this.#waiting.delete(waiter.token);
-      this.#table.setLevel(
-        waiter.session,
-        ino,
-        Math.max(LEVEL[waiter.wanted], this.#table.level(waiter.session, ino)),
-      );
+      const before = this.#table.level(waiter.session, ino);
+      this.#table.setLevel(waiter.session, ino, Math.max(LEVEL[waiter.wanted], before));
       effects.push({ kind: 'granted', token: waiter.token });
-      if (waiter.excludes) break; // `lower` goes on
+      if (waiter.excludes) {
+        this.#excluded.set(ino, { session: waiter.session, before });
+        break; // `lower` goes on
+      }
     }
     if (queue?.idle === true) this.#queues.delete(ino);
     return effects;
@@ -336,6 +349,8 @@ export class LeaseMachine<Token> {
 
   /** Takes the session's requests and recalls out of all queues. @returns the inodes with queues */
   #leave(session: SessionId): Ino[] {
+    for (const [ino, excluded] of this.#excluded)
+      if (excluded.session === session) this.#excluded.delete(ino);
     for (const [ino, queue] of this.#queues) {
       this.#forgetRecall(session, ino);
       for (const { token } of queue.waiters.filter((waiter) => waiter.session === session))
