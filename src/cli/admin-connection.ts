@@ -55,7 +55,7 @@ export class LeaderFinder {
       'UNAVAILABLE',
       'no coordinator answers as the leader',
       refusals.join('; '),
-      "is 'globalfs coordinator start' running there?",
+      "is 'globalfs coordinator start' running there? With TLS, name the certificates by --cluster globalfs.yaml",
     );
   }
 

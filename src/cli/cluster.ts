@@ -63,33 +63,46 @@ const addressOf =
     parseAddress(text, where).text;
 
 /**
- * The cluster of a mount on this machine; undefined when no mount that answers us belongs to one.
- * @param mountpoint the mount that is meant; absent: the first
+ * The clusters that mounts on this machine belong to, each once, in the order of the mounts.
+ * @param mountpoint the mount that is meant; absent: all
  */
-export function clusterOfMounts(
-  mounts: readonly LocalMount[],
-  mountpoint?: string,
-): ClusterAddress | undefined {
+export function clustersOfMounts(mounts: readonly LocalMount[], mountpoint?: string): ClusterAddress[] {
+  const found = new Map<string, ClusterAddress>();
   for (const mount of mounts) {
     if (mount.state !== 'serving' || mount.cluster === undefined) continue;
     if (mountpoint !== undefined && mount.mountpoint !== mountpoint) continue;
-    return { coordinators: mount.cluster.coordinators, tls: mount.cluster.tls ?? undefined };
+    const { coordinators, tls } = mount.cluster;
+    const key = [...coordinators].sort().join(' ');
+    if (!found.has(key)) found.set(key, { coordinators, tls: tls ?? undefined });
   }
-  return undefined;
+  return [...found.values()];
+}
+
+export const NAME_IT = `name it with --coordinator HOST:PORT, --cluster globalfs.yaml, or ${COORDINATORS_VARIABLE}`;
+
+/**
+ * The cluster that the user names, or that the mounts of this machine belong to; undefined without one.
+ * @param mountpoint of several mounts on this machine, the one that is meant
+ * @throws GfsError CONFIG when the mounts belong to several
+ */
+export async function findCluster(
+  flags: ClusterFlags,
+  mountpoint?: string,
+): Promise<ClusterAddress | undefined> {
+  const named = await namedCluster(flags);
+  if (named !== undefined) return named;
+  const [first, second] = clustersOfMounts(await askMounts(), mountpoint);
+  if (first === undefined || second === undefined) return first;
+  throw problem('CONFIG', 'mounts on this machine belong to several clusters', '', NAME_IT);
 }
 
 /**
  * The cluster that a command is about.
  * @param mountpoint of several mounts on this machine, the one that is meant
- * @throws GfsError CONFIG when there is none
+ * @throws GfsError CONFIG when there is none, or more than one
  */
 export async function requireCluster(flags: ClusterFlags, mountpoint?: string): Promise<ClusterAddress> {
-  const found = (await namedCluster(flags)) ?? clusterOfMounts(await askMounts(), mountpoint);
+  const found = await findCluster(flags, mountpoint);
   if (found !== undefined) return found;
-  throw problem(
-    'CONFIG',
-    'no cluster is named, and no mount on this machine belongs to one',
-    '',
-    `name it with --coordinator HOST:PORT, --cluster globalfs.yaml, or ${COORDINATORS_VARIABLE}`,
-  );
+  throw problem('CONFIG', 'no cluster is named, and no mount on this machine belongs to one', '', NAME_IT);
 }

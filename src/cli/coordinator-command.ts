@@ -19,7 +19,7 @@ function greeting(config: CoordinatorConfig): string[] {
     `  state:  ${config.stateDir}`,
     ...(http === undefined ? [] : [`  health: http://${http}/readyz`]),
     'Try, in another terminal:',
-    `  ${thisProgram()} status --coordinator ${advertise}`,
+    `  ${thisProgram()} status ${tls === undefined ? `--coordinator ${advertise}` : '--cluster globalfs.yaml'}`,
     'Ctrl-C ends it.',
   ];
 }

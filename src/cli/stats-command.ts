@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { AdminApi } from '../coordinator/admin-api.js';
-import { CLUSTER_HELP, clusterOfMounts, clusterOptions, namedCluster, type ClusterFlags } from './cluster.js';
+import { CLUSTER_HELP, clusterOptions, findCluster, type ClusterFlags } from './cluster.js';
 import { withCluster } from './cluster-session.js';
-import { askMounts } from './local-mounts.js';
 import { outputOption } from './output.js';
 import { StatsReader } from './stats.js';
 import { parseWatchMs, show, watchOption, type ListingFlags } from './watch.js';
@@ -27,7 +26,7 @@ async function watchMounts(flags: ListingFlags, api: AdminApi | undefined): Prom
 }
 
 async function run(flags: ListingFlags & ClusterFlags): Promise<void> {
-  const cluster = (await namedCluster(flags)) ?? clusterOfMounts(await askMounts());
+  const cluster = await findCluster(flags);
   if (cluster === undefined) await watchMounts(flags, undefined);
   else await withCluster(cluster, (api) => watchMounts(flags, api));
 }

@@ -1,6 +1,13 @@
 import { Command } from 'commander';
 import { toGfsError } from '../core/errors.js';
-import { CLUSTER_HELP, clusterOfMounts, clusterOptions, namedCluster, type ClusterFlags } from './cluster.js';
+import {
+  CLUSTER_HELP,
+  clusterOptions,
+  clustersOfMounts,
+  NAME_IT,
+  namedCluster,
+  type ClusterFlags,
+} from './cluster.js';
 import { clusterLines } from './cluster-lines.js';
 import { withCluster } from './cluster-session.js';
 import { localDetails, localTable } from './local-lines.js';
@@ -21,14 +28,17 @@ function localFindings(mounts: readonly LocalMount[]): Findings {
 async function lookAtAll(flags: ClusterFlags): Promise<Findings> {
   const [mounts, named] = await Promise.all([askMounts(), namedCluster(flags)]);
   const local = localFindings(mounts);
-  const cluster = named ?? clusterOfMounts(mounts);
+  const [first, ...others] = clustersOfMounts(mounts);
+  const cluster = named ?? first;
   if (cluster === undefined) return local;
+  const several = named === undefined && others.length > 0;
   const here = (wide: boolean): readonly string[] => (mounts.length === 0 ? [] : ['', ...local.lines(wide)]);
   try {
     const status = await withCluster(cluster, (api) => api.status());
     return {
       value: { cluster: status, mounts },
       lines: (wide) => [...clusterLines(status, wide), ...here(wide)],
+      note: several ? `mounts here belong to other clusters too; ${NAME_IT}` : undefined,
     };
   } catch (thrown) {
     const failure = toGfsError(thrown);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LeaderFinder, leaderApi, type AdminConnection } from '../../src/cli/admin-connection.js';
-import { clusterOfMounts, namedCluster } from '../../src/cli/cluster.js';
+import { clustersOfMounts, namedCluster } from '../../src/cli/cluster.js';
 import type { LocalMount } from '../../src/cli/local-mounts.js';
 import type { MountStatus } from '../../src/cli/mount-service.js';
 import { namespacePath } from '../../src/cli/namespace-path.js';
@@ -44,7 +44,7 @@ describe('the cluster of a command', () => {
     }
   });
 
-  test('is that of a mount on this machine, of the one that is meant', () => {
+  test('are those of the mounts on this machine, or of the one that is meant', () => {
     const member = { tls: null, site: 's', member: 'm', session: '1', connected: true };
     const mount = (mountpoint: string, coordinator?: string): LocalMount => ({
       state: 'serving',
@@ -57,10 +57,13 @@ describe('the cluster of a command', () => {
       mount('/a', 'a:1'),
       mount('/b', 'b:2'),
     ];
-    expect(clusterOfMounts(mounts)?.coordinators).toEqual(['a:1']);
-    expect(clusterOfMounts(mounts, '/b')?.coordinators).toEqual(['b:2']);
-    expect(clusterOfMounts(mounts, '/alone')).toBeUndefined();
-    expect(clusterOfMounts(mounts.slice(0, 2))).toBeUndefined();
+    const found = (mountpoint?: string): string[] =>
+      clustersOfMounts([...mounts, mount('/a2', 'a:1')], mountpoint).flatMap(
+        ({ coordinators }) => coordinators,
+      );
+    expect(found()).toEqual(['a:1', 'b:2']);
+    expect(found('/b')).toEqual(['b:2']);
+    expect(found('/alone')).toEqual([]);
   });
 });
 
