@@ -132,6 +132,15 @@ describe('gRPC', () => {
     expect(listener.accepted).toEqual([]);
   });
 
+  test("a coordinator's certificate must be for its address", async () => {
+    const { listener, address } = await serve(node); // of the right authority, but a mount's
+    const client = dial(dialer(node), address);
+    await client.until(() => client.closed > 0);
+    expect(client.error?.code).toBe('UNAVAILABLE');
+    expect(client.error?.message).toMatch(/altnames|names|CN/);
+    expect(listener.accepted).toEqual([]);
+  });
+
   test.each([
     ['TLS is not spoken to a coordinator without it', undefined, () => node],
     ['a coordinator with TLS does not talk without it', () => server, undefined],

@@ -14,14 +14,21 @@ const typeNamed = (name: string): protobuf.Type => root.lookupType(`globalfs.v1.
 type Plain = Record<string, unknown>;
 type Frame = 'ClientFrame' | 'ServerFrame';
 
-export function encodeByProtobuf(frame: Frame, messages: readonly object[]): Uint8Array {
-  const type = typeNamed(frame);
-  return type.encode(type.fromObject(toPlain(type, { messages }))).finish();
+export const encodeByProtobuf = (frame: Frame, messages: readonly object[]): Uint8Array =>
+  writeByProtobuf(frame, { messages });
+
+export const decodeByProtobuf = (frame: Frame, bytes: Uint8Array): unknown[] =>
+  (readByProtobuf(frame, bytes) as { messages: unknown[] }).messages;
+
+/** @param name of the message in the .proto */
+export function writeByProtobuf(name: string, value: object): Uint8Array {
+  const type = typeNamed(name);
+  return type.encode(type.fromObject(toPlain(type, value))).finish();
 }
 
-export function decodeByProtobuf(frame: Frame, bytes: Uint8Array): unknown[] {
-  const type = typeNamed(frame);
-  return (fromMessage(type, type.decode(bytes)) as { messages: unknown[] }).messages;
+export function readByProtobuf(name: string, bytes: Uint8Array): unknown {
+  const type = typeNamed(name);
+  return fromMessage(type, type.decode(bytes));
 }
 
 /** The numbers of an enum of the .proto by our words for them. */

@@ -1,6 +1,12 @@
-import { createServer, type Server as SocketServer, type Socket } from 'node:net';
-import { createServer as createTlsServer, type Server as TlsServer, TLSSocket } from 'node:tls';
+import { createServer, isIP, type Server as SocketServer, type Socket } from 'node:net';
 import {
+  checkServerIdentity,
+  createServer as createTlsServer,
+  type Server as TlsServer,
+  TLSSocket,
+} from 'node:tls';
+import {
+  type ChannelCredentials,
   Client,
   type ClientDuplexStream,
   credentials,
@@ -16,6 +22,7 @@ import {
 } from '@grpc/grpc-js';
 import { GfsError, type GfsErrorCode } from '../../core/index.js';
 import { FRAME_BYTES_MAX } from '../wire/index.js';
+import { hostAndPort } from './address.js';
 import type { TlsMaterial } from './tls-material.js';
 
 /**
@@ -233,6 +240,12 @@ const CLIENT_OPTIONS = {
   'grpc.enable_http_proxy': 0, // $http_proxy is not meant for coordinators
 } as const;
 
+/** The server's certificate must be for the host that is connected to, whatever name it is asked by. */
+const clientCredentials = ({ ca, cert, key }: TlsMaterial, host: string): ChannelCredentials =>
+  credentials.createSsl(ca, key, cert, {
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+  });
+
 /** Connections to one coordinator. */
 export class GrpcChannel {
   readonly #address: string;
@@ -241,9 +254,11 @@ export class GrpcChannel {
   /** @param address `host:port` */
   constructor(address: string, tls: TlsMaterial | undefined) {
     this.#address = address;
-    const security =
-      tls === undefined ? credentials.createInsecure() : credentials.createSsl(tls.ca, tls.key, tls.cert);
-    this.#client = new Client(`dns:${address}`, security, CLIENT_OPTIONS);
+    const { host } = hostAndPort(address);
+    const security = tls === undefined ? credentials.createInsecure() : clientCredentials(tls, host);
+    // An IP address is no name to ask a TLS server for (RFC 6066), and Node warns of it.
+    const names = isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'coordinator' };
+    this.#client = new Client(`dns:${address}`, security, { ...CLIENT_OPTIONS, ...names });
   }
 
   close(): void {
@@ -325,6 +340,6 @@ const CODES = new Map([
 
 function errorOf(address: string, { code, details }: { code: status; details: string }): GfsError {
   if (code === status.OK) return new GfsError('UNAVAILABLE', `${address} ended the connection`);
-  const said = details === '' ? status[code] : details;
+  const said = details === '' ? status[code] : details.replace(/ Resolution note: $/, '');
   return new GfsError((CODES as Map<status, GfsErrorCode>).get(code) ?? 'UNAVAILABLE', `${address}: ${said}`);
 }
