@@ -14,6 +14,7 @@ need bindfs bindfs
 need strace strace
 need procps ps
 need openssl openssl
+need etcd-server etcd
 need radosgw radosgw
 need ceph-mon ceph-mon
 need ceph-osd ceph-osd
