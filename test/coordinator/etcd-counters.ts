@@ -29,6 +29,7 @@ export class Counters {
 
   start(): void {
     this.#running = Promise.all(this.#acknowledged.map((_, writer) => this.#count(writer)));
+    this.#running.catch(() => undefined); // told by `stop`, unless the test has failed before
   }
 
   /** Waits for the last acknowledgements. Rejects when a commit was. */
@@ -88,8 +89,11 @@ export class Counters {
       },
       onCompacted: () => undefined,
     });
-    await until(() => seen.has('counter/mark'));
-    watch.stop();
+    try {
+      await until(() => seen.has('counter/mark'));
+    } finally {
+      watch.stop();
+    }
     return seen;
   }
 }

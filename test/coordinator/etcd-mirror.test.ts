@@ -161,6 +161,7 @@ describe('EtcdWatch', () => {
       },
       onCompacted: () => undefined,
     });
+    rig.atEnd(() => watch.stop());
     await write();
     await until(() => seen.length === 1);
     // "created" comes some 150 to 250 bytes into a connection, the events after it: both are cut off at times.
@@ -175,7 +176,6 @@ describe('EtcdWatch', () => {
       proxy.heal();
     }
     await until(() => seen.length >= written);
-    watch.stop();
     expect(seen).toEqual(Array.from({ length: written }, (_, index) => index + 1));
   });
 });

@@ -87,6 +87,11 @@ export class EtcdRig {
     );
   }
 
+  /** What is to be done before etcd stops, whether the test succeeds or fails. */
+  atEnd(end: () => Promise<void> | void): void {
+    this.#ends.push(end);
+  }
+
   client(options: Partial<EtcdClientOptions> = {}): EtcdClient {
     const client = new EtcdClient({ endpoints: this.server.endpoints, ...options });
     this.#ends.push(() => client.close());

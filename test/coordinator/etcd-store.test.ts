@@ -163,6 +163,7 @@ describe('EtcdStore', () => {
         closed: () => undefined,
       },
     );
+    rig.atEnd(() => watch.cancel());
     for (let index = 0; index < 300; index++) {
       // Two further keys, so that each commit is a transaction.
       void store.commit([put('counter', `${index}`), put(`a${index}`, 'x'), put(`b${index}`, 'x')]);
@@ -171,7 +172,6 @@ describe('EtcdStore', () => {
     await store.sync();
     expect(await transactions(cluster)).toBe(300);
     await until(() => seen.length === 300);
-    watch.cancel();
     expect(seen).toEqual(Array.from({ length: 300 }, (_, index) => `${index}`));
   });
 });
