@@ -37,6 +37,10 @@ install_missing() {
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null 2>&1 ||
     { apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null; } ||
     die "apt-get could not install: $packages; see its message above"
+  # Debian starts the etcd that it installs, as a service; ours are started by whoever needs one.
+  if [[ " $packages " == *' etcd-server '* ]] && [ -d /run/systemd/system ]; then
+    systemctl disable --now --quiet etcd.service
+  fi
 }
 
 check_node() {
