@@ -122,16 +122,16 @@ describe('a leader that was replaced', () => {
     const late = a.store.commit([{ key: 'who', value: Buffer.from('late') }]);
     const rejected = expect(late).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: true });
     const reign = await rig.reign(b, cluster);
-    await reign.store.commit([{ key: 'who', value: Buffer.from('b') }]);
     await rejected;
     expect(await a.store.failed).toMatchObject({ code: 'UNAVAILABLE' });
     await expect(a.store.commit([])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    // Its request has been under way all the time, and reaches etcd now.
+    // Its request has been under way all the time, and reaches etcd now, before the next leader has written.
     proxy.heal();
     const answer = (await transaction.mock.results[0]?.value) as EtcdTransactionAnswer;
     expect(answer.succeeded).toBe(false);
+    await reign.store.commit([{ key: 'by', value: Buffer.from('b') }]);
     const { entry } = await b.client.get(new EtcdKeys(cluster).toEtcd('who'));
-    expect(entry?.value.toString()).toBe('b');
+    expect(Buffer.from(entry?.value ?? []).toString()).toBe('a');
     await reign.store.close();
     await reign.term.resign();
   });

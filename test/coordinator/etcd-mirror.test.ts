@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { EtcdKeys } from '../../src/coordinator/etcd/etcd-keys.js';
+import { EtcdKeys, encodeChainLink } from '../../src/coordinator/etcd/etcd-keys.js';
 import { EtcdWatch } from '../../src/coordinator/etcd/etcd-watch.js';
 import { LmdbStore } from '../../src/coordinator/lmdb-store.js';
 import { silentLogger, systemClock } from '../../src/core/index.js';
@@ -117,6 +117,20 @@ describe('EtcdMirror', () => {
     expect(contents(copy)).toEqual(['a=1', 'c=2', 'd=1']);
     await leader.store.commit([put('e', '1')]);
     await until(() => copy.get('e') !== undefined);
+    await leader.term.resign();
+  });
+
+  test('a gap in the chain of transactions shows that events were lost: it is read anew', async () => {
+    const { leader, standby, copy, cluster } = await pair();
+    await leader.store.commit([put('a', '1')]);
+    await until(() => copy.get('a') !== undefined && !standby.mirror.behind());
+    // As if the mirror had never heard of a deletion, and of the link that came with it.
+    await copy.commit([put('deleted-since', 'x')]);
+    const value = encodeChainLink({ term: leader.term.fence.createRevision, number: 3 });
+    const writes = [{ put: new EtcdKeys(cluster).chain, value }];
+    await leader.client.transaction({ compare: [], writes, otherwiseGet: [] });
+    await until(() => copy.get('deleted-since') === undefined);
+    expect(contents(copy)).toEqual(['a=1']);
     await leader.term.resign();
   });
 

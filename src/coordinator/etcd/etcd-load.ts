@@ -73,14 +73,20 @@ function difference(
   end: KvKey,
   contents: ReadonlyMap<KvKey, Uint8Array>,
 ): KvWrite[] {
-  const writes: KvWrite[] = Array.from(contents, ([key, value]) => ({ key, value }));
+  const writes: KvWrite[] = [];
+  const missing = new Map(contents);
   for (let from = start, more = true; more;) {
     const found = store.range({ start: from, end, limit: PAGE_ENTRIES });
-    for (const { key } of found) if (!contents.has(key)) writes.push({ key, value: undefined });
+    for (const { key, value } of found) {
+      const wanted = contents.get(key);
+      if (wanted === undefined) writes.push({ key, value: undefined });
+      else if (Buffer.compare(wanted, value) === 0) missing.delete(key);
+    }
     const last = found.at(-1);
     more = found.length === PAGE_ENTRIES && last !== undefined;
     if (last !== undefined) from = after(last.key);
   }
+  for (const [key, value] of missing) writes.push({ key, value });
   return writes;
 }
 
