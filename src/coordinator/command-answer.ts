@@ -48,9 +48,12 @@ export function answerOf({ namespace, desk }: Parts, command: InFlightCommand): 
       case 'inode':
         return write.record !== undefined && namespace.inode(write.ino) === write.record;
       case 'dentry':
-        return namespace.dentry(write.parent, write.name)?.ino === write.ino;
-      case 'no-dentry':
-        return namespace.dentry(write.parent, write.name) === undefined;
+      case 'no-dentry': {
+        const { parent, name } = write;
+        const ino = write.kind === 'dentry' ? write.ino : undefined;
+        // Changed and changed back is stored by halves while it is pending.
+        return namespace.dentry(parent, name)?.ino === ino && !namespace.pendingEntryCommit(parent, name);
+      }
       case 'xattr':
         // Each change of an xattr stamps its inode.
         return executed.writes.some(

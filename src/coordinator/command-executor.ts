@@ -6,6 +6,7 @@ import { type ExecuteRequest, InFlightCommand } from './in-flight-command.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { OpenRequest } from './open-request.js';
 import type { Orphans } from './orphans.js';
+import type { Reader } from './reader.js';
 import type { StoreWaits } from './store-waits.js';
 import type { UnsettledChanges } from './unsettled-changes.js';
 
@@ -15,6 +16,7 @@ export interface CommandExecutorOptions {
   readonly waits: StoreWaits;
   readonly unsettled: UnsettledChanges;
   readonly orphans: Orphans;
+  readonly reader: Pick<Reader, 'waits'>;
   /** Evaluates a request anew. */
   readonly resume: (request: OpenRequest) => void;
 }
@@ -40,6 +42,8 @@ export class CommandExecutor {
       outcome.command.request = request;
       request.park();
     } else if (outcome !== undefined) {
+      // The records may have been changed since, in ways that may not be shown yet.
+      if (this.#options.reader.waits(request, [outcome.ino])) return;
       request.reply(answerOfRepeated(this.#options, request, outcome));
     } else if (ask.command.kind === 'reap') {
       this.#reap(request, ask.command.ino);

@@ -139,7 +139,7 @@ export class Coordinator {
     const locks = new LockRequests();
     const orphans = new Orphans(namespace, desk, logger);
     const reader = new Reader({ namespace, desk, waits, unsettled, session, resume });
-    const executor = new CommandExecutor({ namespace, desk, waits, unsettled, orphans, resume });
+    const executor = new CommandExecutor({ namespace, desk, waits, unsettled, orphans, reader, resume });
     const requests = new RequestHandlers({ namespace, desk, reader, executor, locks, logger });
     const grace = new Grace(sessions.all(), () => orphans.begin());
     const admission = new Admission({

@@ -87,7 +87,9 @@ describe('a coordinator on a store of its own', () => {
     const ino = await create(a, 'f');
     expect((await b.lookup(ROOT_INO, parseName('f')))?.ino).toBe(ino);
     expect((await adminOf(first.address).status()).store).toMatchObject({ kind: 'lmdb', members: [] });
-    for (const end of ends.splice(0).reverse()) await end();
+    for (const client of [a, b]) await client.stop();
+    const admin = adminOf(first.address);
+    await until(async () => (await admin.mounts()).length === 0);
     await first.stop();
 
     const second = await start('lmdb', { kind: 'lmdb' });

@@ -320,7 +320,7 @@ describe('two mounts in one directory', () => {
     const { a, b } = await pair();
     const [old, fresh] = [await a.create('f'), await a.create('g')];
     await b.lookup('f');
-    await a.do(renaming([ROOT_INO, 'g'], [ROOT_INO, 'f']) as never);
+    await a.do(renaming([ROOT_INO, 'g'], [ROOT_INO, 'f']));
     expect((await b.lookup('f')).inode?.record.ino).toBe(fresh);
     expect(old).not.toBe(fresh);
     expect((await b.lookup('g')).inode).toBeUndefined();

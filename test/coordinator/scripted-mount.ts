@@ -92,6 +92,8 @@ export class ScriptedMount {
   /** What it answers queries with. */
   live: LiveAttributes | undefined;
   welcome: Welcome | undefined;
+  /** Called with each message as it comes, before anything else is done about it. */
+  listener: ((message: ServerMessage) => void) | undefined;
   closed = false;
   #stream: ClientStream | undefined;
   #lastId = 0;
@@ -151,10 +153,14 @@ export class ScriptedMount {
   }
 
   /** A new connection of the same session. */
-  async comeBack(claims: readonly Claim[] = [], locks: readonly ClaimedLock[] = []): Promise<ServerMessage> {
+  async comeBack(
+    claims: readonly Claim[] = [],
+    locks: readonly ClaimedLock[] = [],
+    more: Partial<Hello> = {},
+  ): Promise<ServerMessage> {
     this.link.cut();
     await turns();
-    return await this.hello({ claims, locks });
+    return await this.hello({ claims, locks, ...more });
   }
 
   say(message: ClientMessage): void {
@@ -249,6 +255,7 @@ export class ScriptedMount {
 
   #receive(message: ServerMessage): void {
     this.heard.push(message);
+    this.listener?.(message);
     if (message.kind === 'reply') this.#settle(message.id, message.result);
     else if (message.kind === 'error') this.#settle(message.id, { kind: 'error', code: message.code });
     else if (this.obliging && (message.kind === 'notice' || message.kind === 'recall')) {
