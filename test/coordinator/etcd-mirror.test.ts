@@ -26,18 +26,18 @@ interface Pair {
   readonly leader: Reign;
   readonly standby: Candidate;
   readonly copy: KvStore;
-  /** Before the standby. */
+  /** Before the standby's mirror; the standby stands for election without it. */
   readonly proxy: TcpProxy;
 }
 
-/** A leader, and a standby that follows over a connection of its own. */
+/** A leader, and a standby whose mirror follows over a connection of its own. */
 async function pair(copy: KvStore = new MemoryStore()): Promise<Pair> {
   const cluster = randomUUID();
   const leader = await rig.reign(rig.candidate({ cluster }), cluster);
   const [proxy] = await rig.proxies();
   if (proxy === undefined) throw new Error('etcd has no member');
-  const endpoints = [`http://127.0.0.1:${proxy.port}`];
-  const standby = rig.candidate({ cluster, endpoints, store: copy, name: 'standby' });
+  const mirrorEndpoints = [`http://127.0.0.1:${proxy.port}`];
+  const standby = rig.candidate({ cluster, mirrorEndpoints, store: copy, name: 'standby' });
   return { cluster, leader, standby, copy, proxy };
 }
 

@@ -38,6 +38,8 @@ export interface CandidateOptions {
   readonly clock?: Clock;
   /** Of the mirror. */
   readonly store?: KvStore;
+  /** The mirror's way to etcd, when it is not that of the rest: then it can be late. */
+  readonly mirrorEndpoints?: readonly string[];
 }
 
 export type StoreOptions = Partial<Pick<EtcdStoreOptions, 'operationsMax' | 'pipelineMax' | 'clock'>>;
@@ -109,7 +111,12 @@ export class EtcdRig {
     const self = { address: `${name}:7400`, software: 'test' };
     const election = new EtcdElection({ ...common, cluster, self, ttlMs });
     const store = options.store ?? new MemoryStore();
-    const mirror = new EtcdMirror({ ...common, keys: new EtcdKeys(cluster), store });
+    const mirror = new EtcdMirror({
+      ...common,
+      keys: new EtcdKeys(cluster),
+      store,
+      ...(options.mirrorEndpoints && { client: this.client({ endpoints: options.mirrorEndpoints }) }),
+    });
     this.#ends.push(() => election.stop());
     this.#ends.push(() => mirror.stop());
     return { client, election, mirror };
