@@ -182,11 +182,6 @@ export class Coordinator {
     };
   }
 
-  /** ms until all sessions of an earlier leader are back or ended; 0 in normal service. */
-  graceLeftMs(clock: Clock = systemClock): number {
-    return this.#parts.grace.leftMs(clock.monotonicMs());
-  }
-
   /** Ends all streams, stores everything, and closes the store. The sessions go on at the next leader. */
   async stop(): Promise<void> {
     this.abandon();
