@@ -195,7 +195,7 @@ function isMounted(directory: string): boolean {
 }
 
 /** Resolves when the serving process has no work left: what it does in the background would burden the next. */
-export async function untilIdle({ pid }: Contestant): Promise<void> {
+export async function untilIdle({ pid }: Pick<Contestant, 'pid'>): Promise<void> {
   if (pid === undefined) return;
   const deadlineMs = performance.now() + SETTLE_TIMEOUT_MS;
   for (let before = cpuMs(pid); performance.now() < deadlineMs;) {

@@ -3,7 +3,7 @@
  * start of a process nor an interpreter is measured. Prints the seconds it took, one number.
  *
  *   load seqread FILE              reads to the end, 1 MiB at a time
- *   load seqwrite FILE BYTES       writes a new file, 1 MiB at a time, and closes it
+ *   load seqwrite FILE BYTES [fsync]    writes a new file, 1 MiB at a time, (fsyncs,) and closes it
  *   load randread FILE COUNT       4 KiB at random aligned offsets
  *   load append FILE COUNT         opens a new file O_APPEND, writes 4 KiB at a time, closes it
  *   load create DIR COUNT BYTES    creates, writes, closes DIR/f00000 ...
@@ -26,8 +26,10 @@
 
 #define CHUNK (1024 * 1024)
 #define PAGE 4096
+/* What is written in sequence repeats itself after this: farther away than a compressor looks back for 4 MiB. */
+#define WRITTEN (8 * CHUNK)
 
-static char buffer[CHUNK] __attribute__((aligned(PAGE)));
+static char buffer[WRITTEN] __attribute__((aligned(PAGE)));
 
 static void fail(const char *what) {
   fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
@@ -49,11 +51,11 @@ static uint64_t next_random(void) {
   return state * 0x2545f4914f6cdd1du;
 }
 
-static void fill(void) {
+static void fill(size_t length) {
   struct timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
   state = (((uint64_t)t.tv_sec << 30) ^ (uint64_t)t.tv_nsec ^ ((uint64_t)getpid() << 48)) | 1;
-  for (size_t i = 0; i < CHUNK / 8; i++) ((uint64_t *)buffer)[i] = next_random();
+  for (size_t i = 0; i < length / 8; i++) ((uint64_t *)buffer)[i] = next_random();
 }
 
 static void write_all(int fd, const char *data, size_t length) {
@@ -74,13 +76,15 @@ static void seqread(const char *file) {
   close(fd);
 }
 
-static void seqwrite(const char *file, long bytes) {
+static void seqwrite(const char *file, long bytes, int sync) {
   int fd = open(file, O_WRONLY | O_CREAT | O_EXCL, 0644);
   if (fd < 0) fail(file);
   for (long at = 0; at < bytes; at += CHUNK) {
-    *(long *)buffer = at; /* no two chunks alike: nothing is deduplicated */
-    write_all(fd, buffer, bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK);
+    char *chunk = buffer + at % WRITTEN;
+    *(long *)chunk = at; /* no two chunks alike: nothing is deduplicated */
+    write_all(fd, chunk, bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK);
   }
+  if (sync && fsync(fd) != 0) fail("fsync");
   if (close(fd) != 0) fail("close");
 }
 
@@ -150,7 +154,7 @@ static const char *const on_files[] = {"seqread", "seqwrite", "randread", "appen
 
 int main(int argc, char **argv) {
   if (argc < 3) {
-    fprintf(stderr, "usage: load COMMAND PATH [COUNT [BYTES or PASSES]]\n");
+    fprintf(stderr, "usage: load COMMAND PATH [COUNT [BYTES, PASSES or fsync]]\n");
     return 2;
   }
   const char *command = argv[1], *path = argv[2];
@@ -160,14 +164,14 @@ int main(int argc, char **argv) {
     fprintf(stderr, "load: at most 1 MiB for each file\n");
     return 2;
   }
-  fill();
+  fill(strcmp(command, "seqwrite") == 0 ? WRITTEN : CHUNK);
   int on_file = 0;
   for (size_t i = 0; i < sizeof on_files / sizeof on_files[0]; i++) on_file |= strcmp(command, on_files[i]) == 0;
   /* Names are relative, as `find`, `git` and `make` use them: the walk to the directory is not measured. */
   if (!on_file && chdir(path) != 0) fail(path);
   double start = now();
   if (strcmp(command, "seqread") == 0) seqread(path);
-  else if (strcmp(command, "seqwrite") == 0) seqwrite(path, count);
+  else if (strcmp(command, "seqwrite") == 0) seqwrite(path, count, argc > 4 && strcmp(argv[4], "fsync") == 0);
   else if (strcmp(command, "randread") == 0) randread(path, count);
   else if (strcmp(command, "append") == 0) append(path, count);
   else if (strcmp(command, "list") == 0) list();

@@ -1,43 +1,20 @@
 import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs';
-import { cpus, release, tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { cpus, loadavg, release } from 'node:os';
+import { dirname, join } from 'node:path';
 import { ControlClient } from '../src/cli/control-client.js';
 import { Reaper } from '../test/support/reaper.js';
 import { run } from '../test/support/run.js';
+import { FULL_CLUSTER, QUICK_CLUSTER } from './cluster/scale.js';
+import type { ClusterReport } from './cluster/report.js';
 import { Bindfs, type Contestant, GlobalFs, PlainDirectory } from './contestants.js';
 import { measureScenario } from './measure.js';
 import { measureMemory, type MemoryReport } from './memory.js';
+import { HELP, MEMORY, type Options, parseOptions, projectDir } from './options.js';
 import { markdown, type Report, type Setting } from './report.js';
 import { SCENARIOS } from './scenarios.js';
 import { type Row, summarise } from './summary.js';
 import { makeTools } from './tools.js';
 import { FULL, QUICK, type Tools } from './workload.js';
-
-const ROUNDS = 5;
-const QUICK_ROUNDS = 2;
-const MEMORY = 'memory';
-
-const HELP = `usage: npm run bench [-- OPTIONS]
-  --quick         smaller, and ${QUICK_ROUNDS} rounds
-  --rounds N      default: ${ROUNDS}
-  --only NAMES    some of them, comma-separated: ${[...SCENARIOS.map(({ id }) => id), MEMORY].join(', ')}
-  --json          everything that was measured, instead of tables
-  --dir DIR       where the files go (default: ${tmpdir()})
-  --cli FILE      another build's cli/main.js
-  --node-arg ARG  for the process that serves GlobalFS, such as --cpu-prof; may be repeated
-`;
-
-interface Options {
-  readonly rounds: number;
-  readonly quick: boolean;
-  readonly only: ReadonlySet<string> | undefined;
-  readonly json: boolean;
-  readonly dir: string;
-  readonly cli: string;
-  readonly nodeArguments: readonly string[];
-}
 
 /** What one run of the benchmarks works with. */
 interface Run {
@@ -50,43 +27,6 @@ interface Run {
 const globalFsOf = ({ options, reaper }: Run, base: string): GlobalFs =>
   new GlobalFs(base, reaper, options.cli, options.nodeArguments);
 
-/** Compiled, this file is `dist/bench-build/bench/main.js`. */
-const projectDir = fileURLToPath(new URL('../../../', import.meta.url));
-
-function parseOptions(args: string[]): Options | undefined {
-  const { values } = parseArgs({
-    args,
-    options: {
-      quick: { type: 'boolean', default: false },
-      rounds: { type: 'string' },
-      only: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      dir: { type: 'string', default: tmpdir() },
-      cli: { type: 'string', default: join(projectDir, 'dist/cli/main.js') },
-      'node-arg': { type: 'string', multiple: true, default: [] },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) return undefined;
-  const rounds = Number(values.rounds ?? (values.quick ? QUICK_ROUNDS : ROUNDS));
-  if (!Number.isInteger(rounds) || rounds < 1)
-    throw new Error(`--rounds ${values.rounds}: not a number of rounds`);
-  const only = values.only === undefined ? undefined : new Set(values.only.split(','));
-  const known = [...SCENARIOS.map(({ id }) => id), MEMORY];
-  const unknown = [...(only ?? [])].filter((id) => !known.includes(id));
-  if (unknown.length > 0) throw new Error(`--only ${unknown.join(',')}: there are ${known.join(', ')}`);
-  const { quick, json, dir, cli } = values;
-  return {
-    rounds,
-    quick,
-    only,
-    json,
-    dir: resolve(dir),
-    cli: resolve(cli),
-    nodeArguments: values['node-arg'],
-  };
-}
-
 function progress(text: string): void {
   process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
 }
@@ -96,29 +36,47 @@ async function firstLine(program: string, args: string[]): Promise<string> {
   return `${stdout}${stderr}`.split('\n')[0] ?? '';
 }
 
-async function settingOf(options: Options, base: string): Promise<Setting> {
-  const status = await new ControlClient(join(base, 'globalfs')).status();
-  const versions = [
+async function versionsOf({ suites, cli }: Options): Promise<string> {
+  const node = suites.has('node') ? [await firstLine('bindfs', ['--version'])] : [];
+  const cluster = suites.has('cluster')
+    ? [
+        (await firstLine('etcd', ['--version'])).replace(' Version:', ''),
+        (await firstLine('radosgw', ['--version'])).replace(/^ceph version (\S+).*/, 'Ceph RGW $1'),
+        await firstLine('rclone', ['version']),
+      ]
+    : [];
+  const revision = await firstLine('git', ['-C', projectDir, 'describe', '--always', '--dirty']);
+  const version = await firstLine(process.execPath, [cli, '--version']);
+  return [
     `Node ${process.versions.node}`,
-    await firstLine('bindfs', ['--version']),
+    ...node,
+    ...cluster,
     await firstLine('git', ['--version']),
-    `GlobalFS ${status.version} (${await firstLine('git', ['-C', projectDir, 'describe', '--always', '--dirty'])})`,
-  ];
+    `GlobalFS ${version} (${revision})`,
+  ].join(', ');
+}
+
+async function settingOf(options: Options, base: string): Promise<Setting> {
+  const words = process.argv.slice(2);
   return {
     date: new Date().toISOString().slice(0, 10),
-    command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(
-      ' ',
-    ),
+    command: ['npm run bench', ...(words.length > 0 ? ['--', ...words] : [])].join(' '),
     rounds: options.rounds,
+    load: (loadavg()[0] ?? NaN).toFixed(1),
     kernel: release(),
     cpus: `${cpus().length} CPUs (${cpus()[0]?.model.trim() ?? 'unknown'})`,
     filesystem: await firstLine('stat', ['-f', '-c', '%T', base]),
-    versions: versions.join(', '),
-    passthrough: status.passthrough.enabled ? 'on' : `off (${status.passthrough.reason})`,
+    versions: await versionsOf(options),
+    passthrough: undefined,
   };
 }
 
-async function measureSpeed(run: Run): Promise<{ setting: Setting; rows: Row[] }> {
+async function passthroughOf(base: string): Promise<string> {
+  const { passthrough } = await new ControlClient(join(base, 'globalfs')).status();
+  return passthrough.enabled ? 'on' : `off (${passthrough.reason})`;
+}
+
+async function measureSpeed(run: Run): Promise<{ passthrough: string; rows: Row[] }> {
   const { options, base, reaper, tools } = run;
   const contestants: Contestant[] = [
     new PlainDirectory(base),
@@ -128,14 +86,14 @@ async function measureSpeed(run: Run): Promise<{ setting: Setting; rows: Row[] }
   const rows: Row[] = [];
   for (const contestant of contestants) await contestant.start();
   try {
-    const setting = await settingOf(options, base);
+    const passthrough = await passthroughOf(base);
     for (const scenario of SCENARIOS) {
       if (options.only?.has(scenario.id) === false) continue;
       const { rounds } = options;
       const measured = await measureScenario(scenario, contestants, tools, { rounds, progress });
       rows.push(...measured.map((one) => summarise(one, tools.scale)));
     }
-    return { setting, rows };
+    return { passthrough, rows };
   } finally {
     for (const contestant of contestants) await contestant.stop();
   }
@@ -152,11 +110,23 @@ async function measureMemoryAlone(run: Run): Promise<MemoryReport> {
   }
 }
 
+async function measureClusterOf({ options, base, reaper, tools }: Run): Promise<ClusterReport> {
+  // Only where it is needed: it brings the clients of etcd and S3 with it.
+  const { measureCluster } = await import('./cluster/measure-cluster.js');
+  const { cli, nodeArguments, rounds, quick, only } = options;
+  const program = { cli, nodeArguments, reaper };
+  const scale = quick ? QUICK_CLUSTER : FULL_CLUSTER;
+  return measureCluster({ base, program, scale, rounds, tools, progress }, only);
+}
+
 async function measureAll(run: Run): Promise<Report> {
-  const { only } = run.options;
-  const speed = await measureSpeed(run);
-  const memory = only?.has(MEMORY) === false ? undefined : await measureMemoryAlone(run);
-  return { ...speed, memory };
+  const { only, suites } = run.options;
+  const setting = await settingOf(run.options, run.base);
+  const isNode = suites.has('node');
+  const speed = isNode ? await measureSpeed(run) : { passthrough: undefined, rows: [] };
+  const memory = isNode && only?.has(MEMORY) !== false ? await measureMemoryAlone(run) : undefined;
+  const cluster = suites.has('cluster') ? await measureClusterOf(run) : undefined;
+  return { setting: { ...setting, passthrough: speed.passthrough }, rows: speed.rows, memory, cluster };
 }
 
 async function main(): Promise<void> {

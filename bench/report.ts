@@ -1,3 +1,4 @@
+import { type ClusterReport, clusterTables } from './cluster/report.js';
 import type { MemoryReport, Resident } from './memory.js';
 import type { Row, Spread } from './summary.js';
 
@@ -6,28 +7,34 @@ export interface Setting {
   readonly date: string;
   readonly command: string;
   readonly rounds: number;
+  /** Average of the last minute, before anything was measured. */
+  readonly load: string;
   readonly kernel: string;
   readonly cpus: string;
   readonly filesystem: string;
   readonly versions: string;
-  readonly passthrough: string;
+  /** Undefined where no mount of one node was measured. */
+  readonly passthrough: string | undefined;
 }
 
 export interface Report {
   readonly setting: Setting;
   readonly rows: readonly Row[];
   readonly memory: MemoryReport | undefined;
+  readonly cluster: ClusterReport | undefined;
 }
 
 /** Markdown, for a terminal and for bench/RESULTS.md. */
-export function markdown({ setting, rows, memory }: Report): string {
+export function markdown({ setting, rows, memory, cluster }: Report): string {
+  const passthrough = setting.passthrough === undefined ? '' : `; passthrough ${setting.passthrough}`;
   const parts = [
-    `Date: ${setting.date}; \`${setting.command}\`, ${setting.rounds} rounds`,
-    `Machine: ${setting.cpus}, Linux ${setting.kernel}, ${setting.filesystem}; ${setting.versions}; passthrough ${setting.passthrough}`,
+    `Date: ${setting.date}; \`${setting.command}\`, ${setting.rounds} rounds; load ${setting.load} at the start`,
+    `Machine: ${setting.cpus}, Linux ${setting.kernel}, ${setting.filesystem}; ${setting.versions}${passthrough}`,
     '',
   ];
   if (rows.length > 0) parts.push(...speedTable(rows), '', ...costTable(rows), '');
   if (memory !== undefined) parts.push(...memoryTable(memory), '');
+  if (cluster !== undefined) parts.push(...clusterTables(cluster));
   return parts.join('\n');
 }
 
@@ -79,7 +86,8 @@ function memoryTable(memory: MemoryReport): string[] {
   );
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+/** Markdown, with columns that are also columns on a terminal. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, i) => Math.max(3, title.length, ...rows.map((row) => row[i]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;

@@ -1,6 +1,6 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { makeTree } from './tree.js';
 import type { Goal, Scale, Scenario, Step } from './workload.js';
 
 const SMALL_BYTES = 4096;
@@ -126,22 +126,6 @@ const removal: Scenario = {
   },
   steps: [overFiles('unlink', 'unlink', LIKE_BINDFS)],
 };
-
-const TREE_FANOUT = 100;
-
-/** Files of 0.5 to 8 KiB in folders of a hundred, the same each time: text that compresses as sources do. */
-function makeTree(directory: string, files: number, seed: number): void {
-  let state = seed;
-  const random = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
-  for (let i = 0; i < files; i++) {
-    const folder = join(directory, `folder-${Math.floor(i / TREE_FANOUT)}`);
-    if (i % TREE_FANOUT === 0) mkdirSync(folder, { recursive: true });
-    const length = 512 + Math.floor(random() * 7680);
-    let text = `// file ${i}\n`;
-    while (text.length < length) text += `const value${Math.floor(random() * 1e6)} = ${random()};\n`;
-    writeFileSync(join(folder, `file-${i}.ts`), text.slice(0, length));
-  }
-}
 
 const tarball: Scenario = {
   id: 'tarball',
