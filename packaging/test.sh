@@ -15,6 +15,7 @@ need strace strace
 need procps ps
 need openssl openssl
 need etcd-server etcd
+need etcd-client etcdctl
 need radosgw radosgw
 need ceph-mon ceph-mon
 need ceph-osd ceph-osd

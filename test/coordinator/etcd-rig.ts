@@ -42,7 +42,9 @@ export interface CandidateOptions {
   readonly mirrorEndpoints?: readonly string[];
 }
 
-export type StoreOptions = Partial<Pick<EtcdStoreOptions, 'operationsMax' | 'pipelineMax' | 'clock'>>;
+export type StoreOptions = Partial<
+  Pick<EtcdStoreOptions, 'operationsMax' | 'pipelineMax' | 'clock' | 'compactMs'>
+>;
 
 /** Real etcd, proxies before it, and whoever talks to it; all gone at the end. */
 export class EtcdRig {

@@ -2,6 +2,7 @@ import { type Clock, GfsError, type Logger, assertNever, errorFields, toGfsError
 import type { KvEntry, KvKey, KvRange, KvStore, KvWrite } from '../../namespace/index.js';
 import { type BatchLimits, EtcdBatch, prepareCommit } from './etcd-batch.js';
 import type { EtcdClient } from './etcd-client.js';
+import { compactHistory } from './etcd-compaction.js';
 import type { EtcdTerm } from './etcd-election.js';
 import { type EtcdKeys, decodeChainLink, encodeChainLink } from './etcd-keys.js';
 import { pause } from './etcd-lease.js';
@@ -20,6 +21,8 @@ export interface EtcdStoreOptions {
   readonly operationsMax?: number;
   /** Transactions on their way at once. */
   readonly pipelineMax?: number;
+  /** How often etcd's history is given up, as long as this leads. */
+  readonly compactMs?: number;
 }
 
 /** etcd's default. One of them is the chain record. */
@@ -36,6 +39,9 @@ const PIPELINE_MAX = 4;
 const SPACING_MS = 2;
 /** Writes that wait to be sent. More, and callers should wait: 32 transactions, some 50 ms and 4 MB. */
 const BACKLOG_WRITES_MAX = 4096;
+
+/** What a standby that was cut off need not read anew is the changes of five to ten minutes. */
+const COMPACT_MS = 5 * 60_000;
 
 const RETRY_MS = 50;
 const RETRY_MAX_MS = 1000;
@@ -77,6 +83,7 @@ export class EtcdStore implements KvStore {
   /** Some that are on their way will be sent again, one by one: what is sent now would come too early. */
   #stumbled = false;
   #closed = false;
+  readonly #ended = new AbortController();
   /** etcd's database is at its quota: nothing is written until its administrator makes room. */
   #full = false;
   #failure: GfsError | undefined;
@@ -85,6 +92,7 @@ export class EtcdStore implements KvStore {
   constructor(options: EtcdStoreOptions) {
     this.#options = options;
     const { operationsMax = OPERATIONS_MAX, pipelineMax = PIPELINE_MAX, term } = options;
+    const { compactMs: everyMs = COMPACT_MS } = options;
     this.#limits = { operations: operationsMax - 1, bytes: TRANSACTION_BYTES_MAX };
     this.#pipelineMax = pipelineMax;
     this.failed = new Promise((resolve) => {
@@ -92,6 +100,7 @@ export class EtcdStore implements KvStore {
     });
     if (term.lost.aborted) this.#termLost();
     else term.lost.addEventListener('abort', this.#termLost, { once: true });
+    void compactHistory({ ...options, everyMs }, AbortSignal.any([term.lost, this.#ended.signal]));
   }
 
   /** After `failed`, too, but then it is of no account: what was refused is in it. */
@@ -151,6 +160,7 @@ export class EtcdStore implements KvStore {
     try {
       if (this.#failure === undefined) await this.sync();
     } finally {
+      this.#ended.abort();
       this.#options.term.lost.removeEventListener('abort', this.#termLost);
     }
   }
