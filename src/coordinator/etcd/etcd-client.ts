@@ -15,22 +15,19 @@ import {
   GRPCResourceExhastedError,
   GRPCUnauthenticatedError,
   type ICompare,
-  type IKeyValue,
   type IOptions,
   type IRequestOp,
-  type IWatchResponse,
 } from 'etcd3';
-import { GfsError, type GfsErrorCode, invariant } from '../../core/index.js';
+import { GfsError, type GfsErrorCode } from '../../core/index.js';
+import { bytes, entryOf, watchMessageOf, watchRequestOf } from './etcd-messages.js';
 import type {
   EtcdCompare,
   EtcdEntry,
-  EtcdEvent,
   EtcdPage,
   EtcdRange,
   EtcdTransaction,
   EtcdTransactionAnswer,
   EtcdWatchHandler,
-  EtcdWatchMessage,
   EtcdWatchRequest,
   EtcdWatchStream,
   EtcdWrite,
@@ -248,7 +245,7 @@ export class EtcdClient {
           }
         });
         if (ended) found.cancel();
-        else found.write({ create_request: createRequestOf(request) });
+        else found.write({ create_request: watchRequestOf(request) });
       },
       (thrown: unknown) => close(translate(thrown)),
     );
@@ -332,10 +329,6 @@ function requiringLeader(options: unknown, next: (options: unknown) => Startable
   return call;
 }
 
-function bytes(key: string): Buffer {
-  return Buffer.from(key, 'latin1');
-}
-
 function compareOf(compare: EtcdCompare): ICompare {
   const key = bytes(compare.key);
   if ('createRevision' in compare) {
@@ -361,54 +354,6 @@ function writeOf(write: EtcdWrite): IRequestOp {
   return {
     request_delete_range: { key: bytes(start), ...(end !== undefined && { range_end: bytes(end) }) },
   };
-}
-
-function entryOf(kv: IKeyValue): EtcdEntry {
-  return {
-    key: kv.key.toString('latin1'),
-    value: kv.value,
-    createRevision: BigInt(kv.create_revision),
-    modRevision: BigInt(kv.mod_revision),
-    lease: kv.lease,
-  };
-}
-
-function createRequestOf({ start, end, fromRevision }: EtcdWatchRequest): object {
-  return {
-    key: bytes(start),
-    range_end: bytes(end),
-    start_revision: String(fromRevision),
-    progress_notify: true,
-    fragment: true,
-  };
-}
-
-/** etcd answers progress requests for no watch in particular. */
-const NO_WATCH_ID = '-1';
-
-function watchMessageOf(response: IWatchResponse): EtcdWatchMessage | GfsError {
-  if (response.created) return { kind: 'created' };
-  if (response.compact_revision !== '0') {
-    return { kind: 'compacted', revision: BigInt(response.compact_revision) };
-  }
-  if (response.canceled) {
-    return new GfsError('UNAVAILABLE', `etcd ended the watch: ${response.cancel_reason}`);
-  }
-  if (response.events.length > 0) {
-    return { kind: 'events', events: response.events.map(eventOf), complete: !response.fragment };
-  }
-  // Up to 3.4.24 and 3.5.7 the answer to a request can overtake events (etcd-io/etcd#15220): no progress.
-  if (response.watch_id === NO_WATCH_ID) return { kind: 'alive' };
-  return { kind: 'progress', revision: BigInt(response.header.revision) };
-}
-
-function eventOf({ type, kv }: IWatchResponse['events'][number]): EtcdEvent {
-  const entry = entryOf(kv);
-  const kind = (type as string).toUpperCase();
-  invariant(kind === 'PUT' || kind === 'DELETE', `etcd sent an event of unknown type ${kind}`);
-  return kind === 'PUT'
-    ? { kind: 'put', entry }
-    : { kind: 'delete', key: entry.key, revision: entry.modRevision };
 }
 
 /** Errors that say what the matter is. All others say that it is unknown what became of the call. */
