@@ -25,6 +25,8 @@ export class ClientCommands {
   readonly #committing = new Map<Ino, Promise<unknown>>();
   /** Those of them that were begun under the write lease. */
   readonly #leased = new Set<Ino>();
+  /** Leases that were granted in this turn of the event loop. */
+  readonly #fresh = new Set<Ino>();
 
   constructor(options: CommandOptions) {
     this.#options = options;
@@ -39,6 +41,16 @@ export class ClientCommands {
   /** Write leases that end with a commit that is not answered: whether they have ended is not known here. */
   get committing(): ReadonlySet<Ino> {
     return this.#leased;
+  }
+
+  /** Whether a lease was granted in this turn of the event loop. */
+  justGranted(ino: Ino): boolean {
+    return this.#fresh.has(ino);
+  }
+
+  #noteGranted(ino: Ino): void {
+    if (this.#fresh.size === 0) setImmediate(() => this.#fresh.clear());
+    this.#fresh.add(ino);
   }
 
   /** The session was lost, and all leases with it. */
@@ -79,6 +91,7 @@ export class ClientCommands {
         }
         cache.takeWrites(command, writes, leased, id);
         lettingGo = cache.take(inode, id) === 'void';
+        if (cache.mayWrite(inode.record.ino)) this.#noteGranted(inode.record.ino);
         return orphaned === undefined ? { inode: inode.record } : { inode: inode.record, orphaned };
       },
     );
@@ -128,6 +141,7 @@ export class ClientCommands {
     return requests.ask<'acquire', InodeRecord | undefined>({ op: 'acquire', ino, mode }, ({ inode }, id) => {
       if (!cache.grant(ino, LeaseLevel[mode], id)) return undefined;
       cache.take(inode, id);
+      this.#noteGranted(ino);
       return inode.record;
     });
   }

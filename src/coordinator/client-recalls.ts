@@ -12,6 +12,8 @@ export interface RecallOptions {
   readonly cache: LeaseCache;
   readonly host: () => LeaseHost;
   readonly logger: Logger;
+  /** A lease was granted in this turn of the event loop: who asked for it has not run yet. */
+  readonly justGranted: (ino: Ino) => boolean;
   /** A commit is under way that ends a write lease: the coordinator may not have come to it. */
   readonly committing: (ino: Ino) => boolean;
   /** Id of the next request. */
@@ -71,7 +73,16 @@ export class ClientRecalls {
     sender.send(live === undefined ? { kind: 'ack', id } : { kind: 'ack', id, live });
   }
 
-  recall({ id, ino, to }: Message<'recall'>, sender: Sender): void {
+  /**
+   * Whoever was granted the lease by the same frame uses it first: else two mounts that want the same file could
+   * pass it to and fro for ever, and neither would get to it.
+   */
+  recall(message: Message<'recall'>, sender: Sender): void {
+    if (this.#options.justGranted(message.ino)) setImmediate(() => this.#recall(message, sender));
+    else this.#recall(message, sender);
+  }
+
+  #recall({ id, ino, to }: Message<'recall'>, sender: Sender): void {
     const before = this.#active.get(ino);
     const letGo = before === undefined ? this.#letGo(ino, to) : before.then(() => this.#letGo(ino, to));
     const done = (): void => {

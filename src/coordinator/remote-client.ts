@@ -83,6 +83,7 @@ export class RemoteClient implements NamespaceClient {
       cache: this.#cache,
       host: () => this.#host,
       logger: options.logger,
+      justGranted: (ino) => this.#commands.justGranted(ino),
       committing: (ino) => this.#commands.committing.has(ino),
       nextRequest: () => this.#requests.nextId,
       release: (inos) => this.#release(inos),

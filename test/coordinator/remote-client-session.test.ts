@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import type { GfsError} from '../../src/core/index.js';
+import type { GfsError } from '../../src/core/index.js';
 import { type Ino, timeNs } from '../../src/core/index.js';
 import type { LockRequest } from '../../src/coordinator/index.js';
 import type { Command } from '../../src/namespace/index.js';

@@ -232,6 +232,21 @@ describe('a recall', () => {
     expect([client.holds(inoOf(5), 'write'), client.holds(inoOf(5), 'read')]).toEqual([false, true]);
   });
 
+  test('in the frame of the grant leaves a turn to whoever asked for it', async () => {
+    const { client, coordinator, host } = await make();
+    const acquiring = client.acquire(inoOf(5), 'write');
+    const { id } = await coordinator.asked('acquire');
+    coordinator.send(
+      { kind: 'reply', id, result: { op: 'acquire', inode: leased(file(5)) } },
+      { kind: 'recall', id: 3, ino: inoOf(5), to: 'known' },
+    );
+    await acquiring;
+    expect(client.holds(inoOf(5), 'write')).toBe(true);
+    expect(await coordinator.got('ack')).toEqual({ kind: 'ack', id: 3 });
+    expect(client.holds(inoOf(5), 'read')).toBe(false);
+    expect(host.told).toEqual(['write 5', 'read 5']);
+  });
+
   test('of what is not held is acknowledged at once', async () => {
     const { coordinator, host } = await make();
     coordinator.send({ kind: 'recall', id: 3, ino: inoOf(5), to: 'known' });
