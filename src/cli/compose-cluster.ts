@@ -10,9 +10,9 @@ import {
   RemoteClient,
   type TlsMaterial,
 } from '../coordinator/index.js';
-import { errorFields, GfsError, type Ino, kernelClock, type Logger } from '../core/index.js';
+import { errorFields, GfsError, type Ino, kernelClock } from '../core/index.js';
 import { recoverShared } from '../fuse/index.js';
-import { type SiteSpec, type SiteStore, StoreHealth } from '../sites/index.js';
+import { type SiteSpec, StoreHealth } from '../sites/index.js';
 import {
   BlockStore,
   type CommitOutcome,
@@ -74,7 +74,6 @@ export class ClusterNode implements ServedNode {
   readonly cluster: ClusterSettings;
   readonly #sites: ClusterSites;
   #specs: readonly SiteSpec[] = [];
-  #store: SiteStore | undefined;
   #storeHealth: StoreHealth | undefined;
   #content: NodeContentCache | undefined;
   #index: LmdbStore | undefined;
@@ -117,7 +116,7 @@ export class ClusterNode implements ServedNode {
     // Who owns the state is settled before anybody is asked for anything.
     this.#index = LmdbStore.open({ path: join(stateDir, 'node') });
     await this.#connect();
-    const store = (this.#store = await this.#sites.ownStore());
+    const store = await this.#sites.ownStore();
     const blocks = new BlockStore(store, { compression: 'zstd', adopt: false, sites: this.#sites });
     this.#storeHealth = new StoreHealth({ store: store.bare, clock: kernelClock, logger });
     this.#storeHealth.start();

@@ -40,6 +40,8 @@ export class AttributeOperations {
   readonly #context: FilesystemContext;
   readonly #table: OpenTable;
   readonly #opener: FileOpener;
+  /** Times of access that the coordinator is being told: shown here already. */
+  readonly #touched = new Map<Ino, TimeNs>();
 
   constructor(context: FilesystemContext, table: OpenTable, opener: FileOpener) {
     this.#context = context;
@@ -55,13 +57,14 @@ export class AttributeOperations {
   /** The record's attributes, brought up to date from the staged file where one is open. */
   of(record: InodeRecord): Attributes {
     const live = isRegular(record) ? this.#live(record) : record;
+    const touchedNs = this.#touched.size === 0 ? undefined : this.#touched.get(record.ino);
     if (live.mtimeNs !== record.mtimeNs) this.#context.clock.observe(live.mtimeNs);
     const bytes = isDirectory(record) ? DIRECTORY_BYTES : live.allocatedBytes;
     return {
       ino: record.ino,
       size: isDirectory(record) ? DIRECTORY_BYTES : live.size,
       blocks: Math.ceil(bytes / 512),
-      atimeNs: live.atimeNs,
+      atimeNs: touchedNs !== undefined && touchedNs > live.atimeNs ? touchedNs : live.atimeNs,
       mtimeNs: live.mtimeNs,
       ctimeNs: live.ctimeNs,
       mode: record.mode,
@@ -230,13 +233,20 @@ export class AttributeOperations {
     const current = record.atimeNs > record.mtimeNs && record.atimeNs > record.ctimeNs;
     if (current && nowNs - record.atimeNs < DAY_NS) return;
     if (record.atimeNs >= nowNs) return;
-    await this.#context.client.execute({
+    const told = this.#context.client.execute({
       kind: 'setattr',
       ino,
       timeNs: nowNs,
       atimeNs: nowNs,
       ctimeNs: record.ctimeNs,
     });
+    if (!(told instanceof Promise)) return;
+    this.#touched.set(ino, nowNs);
+    try {
+      await told;
+    } finally {
+      if (this.#touched.get(ino) === nowNs) this.#touched.delete(ino);
+    }
   }
 }
 

@@ -289,9 +289,9 @@ export class FuseSession {
   }
 }
 
-/** Space that no disk bounds, in units of 1 MiB. */
+/** Space that no disk bounds. */
 function spaceOf(bytes: number): { blocks: number; bfree: number; bavail: number; bsize: number } {
-  const bsize = 1024 * 1024;
+  const bsize = 4096;
   const blocks = Math.floor(bytes / bsize);
   return { blocks, bfree: blocks, bavail: blocks, bsize };
 }

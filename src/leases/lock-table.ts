@@ -141,23 +141,28 @@ function conflicts(held: LockRange, request: LockRequest): boolean {
   return held.start <= request.end && request.start <= held.end;
 }
 
-/** An owner's new lock replaces what it held of the range; neighbours of the same type are joined. */
+/**
+ * An owner's new lock replaces what it held of the range; neighbours of the same type are joined. As in the kernel's
+ * list (posix_lock_inode, linux/fs/locks.c) owners stay in the order of their first lock, each with its locks by
+ * start: so F_GETLK names the same one of several that conflict.
+ */
 export function replaceRange(ranges: readonly LockRange[], request: LockRequest): LockRange[] {
-  const result: LockRange[] = [];
+  const own: LockRange[] = [];
   let { start, end } = request;
   for (const held of ranges) {
-    if (held.owner !== request.owner) {
-      result.push(held);
-      continue;
-    }
+    if (held.owner !== request.owner) continue;
     if (held.type === request.type && held.start <= end + 1 && start <= held.end + 1) {
       start = Math.min(start, held.start);
       end = Math.max(end, held.end);
       continue;
     }
-    if (held.start < request.start) result.push({ ...held, end: Math.min(held.end, request.start - 1) });
-    if (held.end > request.end) result.push({ ...held, start: Math.max(held.start, request.end + 1) });
+    if (held.start < request.start) own.push({ ...held, end: Math.min(held.end, request.start - 1) });
+    if (held.end > request.end) own.push({ ...held, start: Math.max(held.start, request.end + 1) });
   }
-  if (request.type !== 'unlock') result.push({ ...request, type: request.type, start, end });
-  return result;
+  if (request.type !== 'unlock') own.push({ ...request, type: request.type, start, end });
+  own.sort((a, b) => a.start - b.start);
+  const first = ranges.findIndex(({ owner }) => owner === request.owner);
+  const at = first < 0 ? ranges.length : first;
+  const others = ranges.filter(({ owner }) => owner !== request.owner);
+  return [...others.slice(0, at), ...own, ...others.slice(at)];
 }
