@@ -84,20 +84,20 @@ export class FileLeases implements LeaseHost {
 
   /** Like `run`, for what is not open yet. */
   async withLease<T>(ino: Ino, mode: GateMode, work: (record: InodeRecord) => Promise<T>): Promise<T> {
-    const gate = this.#gate(ino);
-    for (;;) {
-      const back = this.#writingBack.has(ino) ? this.#parts.client.inode(ino) : undefined;
-      const record = await (back ?? this.#acquire(gate, ino, mode));
-      if (record === undefined) throw new GfsError('ESTALE', `no inode ${ino}`, { context: { ino } });
-      if (gate.closed(mode) !== undefined && back === undefined) continue;
-      gate.enter(mode);
-      try {
-        return await work(record);
-      } finally {
-        gate.leave(mode);
-        this.#tidy(ino, gate);
+    return this.#atGate(ino, async (gate) => {
+      for (;;) {
+        const back = this.#writingBack.has(ino) ? this.#parts.client.inode(ino) : undefined;
+        const record = await (back ?? this.#acquire(gate, ino, mode));
+        if (record === undefined) throw new GfsError('ESTALE', `no inode ${ino}`, { context: { ino } });
+        if (gate.closed(mode) !== undefined && back === undefined) continue;
+        gate.enter(mode);
+        try {
+          return await work(record);
+        } finally {
+          gate.leave(mode);
+        }
       }
-    }
+    });
   }
 
   /**
@@ -106,9 +106,9 @@ export class FileLeases implements LeaseHost {
    */
   async store(file: OpenFile): Promise<void> {
     requireWhole(file);
-    const gate = this.#gate(file.ino);
-    await gate.alone(['write'], () => this.#parts.content.checkpoint(file.ino, file.writers > 0));
-    this.#tidy(file.ino, gate);
+    await this.#atGate(file.ino, (gate) =>
+      gate.alone(['write'], () => this.#parts.content.checkpoint(file.ino, file.writers > 0)),
+    );
     requireWhole(file);
   }
 
@@ -131,24 +131,24 @@ export class FileLeases implements LeaseHost {
 
   async yieldRead(ino: Ino): Promise<void> {
     await nextTurn();
-    const gate = this.#gate(ino);
-    await gate.alone(['read', 'write'], async () => {
-      this.#expire(ino);
-      if (this.#parts.table.isKnown(ino)) await this.#parts.kernel.inodeForgotten(ino, false);
-    });
-    this.#tidy(ino, gate);
+    await this.#atGate(ino, (gate) =>
+      gate.alone(['read', 'write'], async () => {
+        this.#expire(ino);
+        if (this.#parts.table.isKnown(ino)) await this.#parts.kernel.inodeForgotten(ino, false);
+      }),
+    );
     if (this.#parts.table.files.has(ino)) this.#dropPages(ino);
   }
 
   async yieldWrite(ino: Ino): Promise<void> {
     await nextTurn();
-    const gate = this.#gate(ino);
-    await gate.alone(['write'], async () => {
-      await this.#writeBack(ino);
-      await gate.drained(['write']);
-      await this.#storeUntilDone(ino);
-    });
-    this.#tidy(ino, gate);
+    await this.#atGate(ino, (gate) =>
+      gate.alone(['write'], async () => {
+        await this.#writeBack(ino);
+        await gate.drained(['write']);
+        await this.#storeUntilDone(ino);
+      }),
+    );
   }
 
   liveAttributes(ino: Ino): LiveAttributes | undefined {
@@ -184,16 +184,18 @@ export class FileLeases implements LeaseHost {
     );
   }
 
-  #gate(ino: Ino): LeaseGate {
-    const known = this.#gates.get(ino);
-    if (known !== undefined) return known;
-    const gate = new LeaseGate();
+  /** A file has one gate for as long as anybody uses it, also who only waits for a lease: else a recall would
+   * not see who has got the lease meanwhile. */
+  async #atGate<T>(ino: Ino, work: (gate: LeaseGate) => Promise<T>): Promise<T> {
+    const gate = this.#gates.get(ino) ?? new LeaseGate();
     this.#gates.set(ino, gate);
-    return gate;
-  }
-
-  #tidy(ino: Ino, gate: LeaseGate): void {
-    if (gate.idle && this.#gates.get(ino) === gate) this.#gates.delete(ino);
+    gate.users++;
+    try {
+      return await work(gate);
+    } finally {
+      gate.users--;
+      if (gate.users === 0) this.#gates.delete(ino);
+    }
   }
 
   async #acquire(gate: LeaseGate, ino: Ino, mode: GateMode): Promise<InodeRecord> {

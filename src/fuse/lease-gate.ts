@@ -5,6 +5,8 @@ export type GateMode = 'read' | 'write';
  * those who are inside, and opens it again when the lease was let go of: whoever waited then asks for it anew.
  */
 export class LeaseGate {
+  /** Operations that go by it, inside or not. */
+  users = 0;
   readonly #inside = { read: 0, write: 0 };
   readonly #closed: Record<GateMode, Promise<void> | undefined> = { read: undefined, write: undefined };
   #emptied: (() => void)[] = [];
@@ -21,10 +23,6 @@ export class LeaseGate {
   leave(mode: GateMode): void {
     this.#inside[mode]--;
     for (const wake of this.#emptied.splice(0)) wake();
-  }
-
-  get idle(): boolean {
-    return this.#inside.read + this.#inside.write === 0 && !this.#closed.read && !this.#closed.write;
   }
 
   /** Resolves when nobody is inside for any of the modes. */
