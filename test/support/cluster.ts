@@ -194,7 +194,7 @@ export class Cluster {
 
   logs(): string {
     return [...this.coordinators, ...this.mounts]
-      .map((each) => `--- ${each.name}, its end ---\n${each.log().slice(-LOG_SHOWN_CHARS)}`)
+      .map((each) => `--- ${each.name}, its end ---\n${withoutStacks(each.log()).slice(-LOG_SHOWN_CHARS)}`)
       .join('\n');
   }
 
@@ -203,6 +203,9 @@ export class Cluster {
     await Promise.all([...proxies, ...this.mounts.flatMap(({ network }) => network)].map((p) => p.close()));
   }
 }
+
+/** Stacks fill what little is shown of a log. */
+const withoutStacks = (log: string): string => log.replaceAll(/,"stack":"(?:[^"\\]|\\.)*"/g, '');
 
 /**
  * Starts a cluster, runs `body`, ends it in order (which must succeed), and cleans up, also when the body

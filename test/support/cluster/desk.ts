@@ -3,7 +3,7 @@ import { Worker, type Answer } from '../workload/worker.js';
 import type { ClusterMount } from './cluster-mount.js';
 
 /** Longer than anything takes that is to end at all. */
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 40_000;
 
 /** Workers for tests that say step by step who does what where. */
 export class Desks {

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { compileC } from '../compile.js';
 import type { Reaper } from '../reaper.js';
 
@@ -28,6 +29,9 @@ interface Asked {
   readonly timer: NodeJS.Timeout;
   readonly resolve: (answer: Answer) => void;
 }
+
+/** For a process to end that nothing keeps. */
+const KILLED_MS = 2_000;
 
 /** The same clock as the workers' (libuv's hrtime is CLOCK_MONOTONIC). */
 export const nowNs = (): number => Number(process.hrtime.bigint());
@@ -103,14 +107,18 @@ export class Worker {
     this.#gone();
   }
 
-  /** Ends it between operations; one that does not end within its time is killed. */
+  /**
+   * Ends it between operations. One that does not end within its time is killed; if a call into the mount keeps
+   * it even then, it is left to the reaper, which ends the mount.
+   */
   async end(): Promise<void> {
     const isOver = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null;
     if (isOver()) return;
     const closed = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
     this.#child.stdin?.end();
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), this.#settings.timeoutMs);
-    await closed;
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), this.#alive ? this.#settings.timeoutMs : 0);
+    const late = this.#alive ? this.#settings.timeoutMs + KILLED_MS : KILLED_MS;
+    await Promise.race([closed, delay(late, undefined, { ref: false })]);
     clearTimeout(timer);
   }
 }
