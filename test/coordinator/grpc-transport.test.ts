@@ -235,6 +235,21 @@ describe('gRPC', () => {
     await listener.stream(0);
   });
 
+  test.each([
+    ['', () => undefined],
+    [' with TLS', () => server],
+  ])('a connection on which nothing was said does not keep a server%s from closing', async (_what, tls) => {
+    const { address, grpc } = await serve(tls());
+    const silent = await new Promise<Socket>((resolve) => {
+      const socket = connect(Number(address.split(':')[1]), '127.0.0.1', () => resolve(socket));
+    });
+    const ended = new Promise((resolve) => silent.on('close', resolve));
+    silent.on('error', () => undefined).resume();
+    await new Promise((resolve) => setTimeout(resolve, 50)); // until it is accepted
+    await grpc.close();
+    await ended;
+  });
+
   test('an address that is taken, and one that is none, are errors of the configuration', async () => {
     const { address } = await serve();
     const accept = new Listener().accept;

@@ -93,6 +93,9 @@ const method = (path: string, stream: boolean) => ({
 
 // ---- Listening
 
+/** Three times what a dialler waits in all (grpc-dialer.ts). */
+const HANDSHAKE_MS = 15_000;
+
 /** Connections on which nothing is asked. */
 const IDLE_MS = 30_000;
 
@@ -109,6 +112,8 @@ export class GrpcListener {
   /** The sockets are ours, so that a connection can be ended whatever gRPC still has to send on it. */
   readonly #listener: SocketServer;
   readonly #sockets = new Map<string, Socket>();
+  /** Those too whose TLS handshake is not done. */
+  readonly #connections = new Set<Socket>();
 
   constructor(services: GrpcServices, tls: TlsMaterial | undefined) {
     this.#services = services;
@@ -137,8 +142,9 @@ export class GrpcListener {
   }
 
   #tlsServer({ ca, cert, key }: TlsMaterial, accept: (socket: TLSSocket) => void): TlsServer {
-    const ask = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'], noDelay: true };
-    const listener = createTlsServer({ ca, cert, key, ...ask }, accept);
+    const ask = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
+    const options = { ca, cert, key, ...ask, noDelay: true, handshakeTimeout: HANDSHAKE_MS };
+    const listener = createTlsServer(options, accept);
     return listener.on('tlsClientError', (error, socket) => {
       this.#services.refused(peerOf(socket), error.message);
     });
@@ -159,7 +165,7 @@ export class GrpcListener {
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
     this.#server.forceShutdown();
-    for (const socket of this.#sockets.values()) socket.destroy();
+    for (const socket of this.#connections) socket.destroy();
     await closed;
   }
 
