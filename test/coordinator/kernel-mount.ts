@@ -149,6 +149,15 @@ export class KernelMount implements LeaseHost {
     }
   }
 
+  /** As stat(2) shows it: a record that was looked up before a commit does not count after it. */
+  async sizeOf(ino: Ino): Promise<number> {
+    for (;;) {
+      const staged = this.staged.get(ino);
+      const record = await this.stat(ino);
+      if (staged === this.staged.get(ino)) return staged?.size ?? record?.size ?? -1;
+    }
+  }
+
   /** The record of the content that everybody has agreed on. */
   async read(ino: Ino): Promise<InodeRecord> {
     for (;;) {
@@ -166,6 +175,10 @@ export class KernelMount implements LeaseHost {
     const commit = this.#commit(ino, live).finally(() => this.#committing.delete(ino));
     this.#committing.set(ino, commit);
     return commit;
+  }
+
+  get isCommitting(): boolean {
+    return this.#committing.size > 0;
   }
 
   /** Resolves when all commits that are under way are answered. */

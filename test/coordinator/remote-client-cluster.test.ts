@@ -195,10 +195,7 @@ async function registers(author: KernelMount, directory: Ino, tag: string): Prom
     {
       ...{ what: `size ${tag}`, author },
       set: async (size) => void (await author.write(content, size, stamp(++lastNs))),
-      get: async (mount) => {
-        const record = await mount.stat(content);
-        return mount.staged.get(content)?.size ?? record?.size ?? -1;
-      },
+      get: (mount) => mount.sizeOf(content),
     },
     {
       ...{ what: `content ${tag}`, author },
@@ -267,7 +264,8 @@ async function contend(seed: number): Promise<void> {
     while (writing) {
       await systemClock.sleep(50 + random() * 200);
       const link = cluster.links.get(pick(mounts));
-      if (link === undefined) continue;
+      // A commit that is cut off ends its session, when others have taken the file before its mount is back.
+      if (link === undefined || mounts.some(({ isCommitting }) => isCommitting)) continue;
       const fault = random();
       if (fault < 0.5) link.delayMs = Math.floor(random() * 4);
       else if (fault < 0.9) link.cut();
