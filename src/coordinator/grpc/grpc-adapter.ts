@@ -112,8 +112,8 @@ export class GrpcListener {
   /** The sockets are ours, so that a connection can be ended whatever gRPC still has to send on it. */
   readonly #listener: SocketServer;
   readonly #sockets = new Map<string, Socket>();
-  /** Those too whose TLS handshake is not done. */
-  readonly #connections = new Set<Socket>();
+  /** Those whose TLS handshake is not done. */
+  readonly #handshakes = new Map<string, Socket>();
 
   constructor(services: GrpcServices, tls: TlsMaterial | undefined) {
     this.#services = services;
@@ -127,6 +127,7 @@ export class GrpcListener {
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const accept = (socket: Socket): void => {
       const peer = peerOf(socket);
+      this.#handshakes.delete(peer); // from now on the TLS socket owns what is below it
       this.#sockets.set(peer, socket);
       socket.once('close', () => this.#sockets.delete(peer));
       const reason = socket instanceof TLSSocket && !socket.authorized ? reasonOf(socket) : undefined;
@@ -145,8 +146,14 @@ export class GrpcListener {
     const ask = { requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
     const options = { ca, cert, key, ...ask, noDelay: true, handshakeTimeout: HANDSHAKE_MS };
     const listener = createTlsServer(options, accept);
+    listener.on('connection', (socket: Socket) => {
+      const peer = peerOf(socket);
+      this.#handshakes.set(peer, socket);
+      socket.once('close', () => this.#handshakes.delete(peer));
+    });
     return listener.on('tlsClientError', (error, socket) => {
-      this.#services.refused(peerOf(socket), error.message);
+      // A socket without an address has left by itself: a port scan, or a check that the port is open.
+      if (socket.remoteAddress !== undefined) this.#services.refused(peerOf(socket), error.message);
     });
   }
 
@@ -165,7 +172,7 @@ export class GrpcListener {
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
     this.#server.forceShutdown();
-    for (const socket of this.#connections) socket.destroy();
+    for (const socket of [...this.#sockets.values(), ...this.#handshakes.values()]) socket.destroy();
     await closed;
   }
 
