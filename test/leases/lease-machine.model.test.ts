@@ -4,7 +4,7 @@ import { RARELY_FOUND, RULES, type Rule, Rules } from './model/rules.js';
 import { violationOf } from './model/world.js';
 
 /**
- * A schedule takes about 4 ms. `GLOBALFS_TEST_SCHEDULES=10000` is what a change of the protocol is to be tried
+ * A schedule takes 2 to 4 ms. `GLOBALFS_TEST_SCHEDULES=10000` is what a change of the protocol is to be tried
  * with; `GLOBALFS_TEST_SEED` repeats a run, and the seed of a violation repeats that one schedule.
  */
 const SCHEDULES = Number(process.env.GLOBALFS_TEST_SCHEDULES ?? 2000);

@@ -293,13 +293,16 @@ export class ModelFiles implements ClientFiles {
     for (const then of file.afterCommit.splice(0)) then();
   }
 
-  /** What a lost session had not committed, stored as a new change if nobody has made another. */
+  /**
+   * What a lost session had not committed, stored as a new change if nobody has made another. A write lease that
+   * the new session has by then, it keeps.
+   */
   #restore(ino: Ino, baseVersion: number): void {
     const { world } = this.#client;
     const change = world.simulation.newChange();
     const file = this.#file(ino);
     file.changing = true;
-    this.#client.execute({ kind: 'restore', ino, baseVersion, change }, false, (result) => {
+    this.#client.execute({ kind: 'restore', ino, baseVersion, change }, true, (result) => {
       file.changing = false;
       if (result.op === 'execute') world.oracle.content(ino).acknowledge(change, world.simulation.nowMs);
     });
