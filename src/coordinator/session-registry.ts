@@ -2,6 +2,7 @@ import { type Clock, GfsError, type Logger, errorFields } from '../core/index.js
 import { type KvStore, type KvWrite, endOfPrefix } from '../namespace/index.js';
 import { AppliedCommands } from './applied-commands.js';
 import type { ClusterKeys } from './cluster-keys.js';
+import { HealthRecords } from './health-records.js';
 import { Session, type SessionFacts, type SessionState } from './session.js';
 import type { StoreWaits } from './store-waits.js';
 import type { NodeHealth, ServerStream, SessionRef } from './wire/index.js';
@@ -30,6 +31,7 @@ export interface SessionRegistryOptions {
 export class SessionRegistry {
   readonly #options: SessionRegistryOptions;
   readonly #sessions = new Map<string, Session>();
+  readonly #health: HealthRecords;
   /** Ended, and that could not be stored: tried again. */
   readonly #ending = new Set<Session>();
   #nextId: number;
@@ -38,7 +40,7 @@ export class SessionRegistry {
   /** Takes over the sessions that an earlier leader has left. @throws GfsError CORRUPT */
   constructor(options: SessionRegistryOptions) {
     this.#options = options;
-    const { kv, keys, clock } = options;
+    const { kv, keys, clock, logger } = options;
     const nowMs = clock.monotonicMs();
     this.#sweptAtMs = nowMs;
     this.#nextId = decodeNumber(kv.get(keys.nextSession));
@@ -48,6 +50,8 @@ export class SessionRegistry {
       const session = this.#make({ id, epoch }, facts, { kind: 'disconnected', sinceMs: nowMs });
       session.applied.load(kv);
     }
+    this.#health = new HealthRecords({ kv, keys, clock, logger, lifeMs: this.#lifeMs });
+    this.#health.load((id) => this.#sessions.get(id));
   }
 
   get size(): number {
@@ -104,7 +108,7 @@ export class SessionRegistry {
 
   heartbeat(session: Session, health: NodeHealth | undefined): void {
     session.expiresAtMs = this.#options.clock.monotonicMs() + this.#lifeMs;
-    if (health !== undefined) session.health = health;
+    if (health !== undefined) this.#health.note(session, health);
   }
 
   /** Nothing is taken from the session any more. What it holds becomes free when that is stored. */
@@ -133,6 +137,7 @@ export class SessionRegistry {
     for (const session of this.#sessions.values()) {
       if (session.expiresAtMs <= nowMs) this.end(session, 'no heartbeat in time');
     }
+    this.#health.sweep();
   }
 
   get #lifeMs(): number {
@@ -154,10 +159,15 @@ export class SessionRegistry {
     const prefix = keys.appliedOf(session.id);
     const applied = kv.range({ start: prefix, end: endOfPrefix(prefix) });
     const deletions: KvWrite[] = applied.map(({ key }) => ({ key, value: undefined }));
-    const committed = kv.commit([{ key: keys.session(session.id), value: undefined }, ...deletions]);
+    const committed = kv.commit([
+      { key: keys.session(session.id), value: undefined },
+      ...this.#health.deletionOf(session),
+      ...deletions,
+    ]);
     waits.add(committed, (undone) => {
       if (undone === undefined) {
         this.#sessions.delete(session.id);
+        this.#health.forget(session);
         ended(session);
         return;
       }
