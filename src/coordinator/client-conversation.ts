@@ -18,6 +18,12 @@ const HELLO_MS_MAX = 5000;
 const BEAT_PART = 0.2;
 const SILENCE_PART = 0.4;
 
+/**
+ * A goodbye is taken within a round trip, in the usual case; for a coordinator that is slow, a process that
+ * wants to end waits this long. Then its leases stay until the session expires.
+ */
+const GOODBYE_MS_MAX = 2000;
+
 /** What the coordinator says between welcome and end, heartbeats aside. */
 export type Incoming = Exclude<ServerMessage, Welcome | Refused | { readonly kind: 'heartbeat' }>;
 
@@ -49,6 +55,8 @@ export class Conversation {
   readonly #options: ConversationOptions;
   readonly #stream: ClientStream;
   readonly #over = new AbortController();
+  /** The stream has ended on both sides. */
+  readonly #closed = new AbortController();
   #end: (end: ConversationEnd) => void = () => undefined;
   #welcomedMs: number | undefined;
   #refused: Refused | undefined;
@@ -62,17 +70,26 @@ export class Conversation {
     const askedMs = options.clock.monotonicMs();
     this.#stream = options.dialer.connect(options.address, {
       message: (message) => this.#message(message, askedMs),
-      closed: (error) => this.#finish(error),
+      closed: (error) => {
+        this.#closed.abort();
+        this.#finish(error);
+      },
     });
     this.#stream.send(options.hello);
     void this.#expectWelcome();
   }
 
-  /** Ends the session in order. */
-  leave(): void {
-    if (this.#over.signal.aborted) return;
-    if (this.#welcomedMs !== undefined) this.#stream.send({ kind: 'goodbye' });
+  /**
+   * Ends the session in order. The stream ends after the goodbye, and the coordinator's side of it after it has
+   * taken that.
+   * @returns false when the coordinator has not taken it in time
+   */
+  async leave(): Promise<boolean> {
+    if (this.#over.signal.aborted) return true;
+    const hasSession = this.#welcomedMs !== undefined;
+    if (hasSession) this.#stream.send({ kind: 'goodbye' });
     this.abandon(new GfsError('CANCELLED', 'the session was ended here'));
+    return !hasSession || !(await pause(this.#options.clock, GOODBYE_MS_MAX, this.#closed.signal));
   }
 
   /** Ends the connection, at once as far as this side is concerned. */

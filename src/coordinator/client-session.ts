@@ -131,14 +131,24 @@ export class ClientSession {
     }
   }
 
-  /** Ends the session: the coordinator frees all that it holds. */
+  /**
+   * Ends the session: the coordinator frees all that it holds. Resolves when the coordinator has taken that,
+   * or a little later when it does not answer.
+   */
   async stop(): Promise<void> {
     this.#enter('stopped');
     this.#stopping.abort();
     this.#guard?.abort();
     this.#outage?.abort();
     this.#deadlineMs = -Infinity;
-    this.#conversation?.leave();
+    this.#noWelcome(new GfsError('CANCELLED', 'the session was ended before a coordinator was found'));
+    const told = await this.#conversation?.leave();
+    if (told === false) {
+      this.#options.logger.warn('the coordinator did not hear that this session ends: it will expire', {
+        address: this.#addresses.current,
+        ttlMs: this.#ttlMs,
+      });
+    }
     await this.#running;
   }
 

@@ -108,7 +108,10 @@ export class RemoteClient implements NamespaceClient {
     return this.#session.start(signal);
   }
 
-  /** Ends the session in order: all leases and locks are free. What is still asked for fails. */
+  /**
+   * Ends the session in order: when it resolves, the coordinator has taken back all leases and locks, unless it
+   * did not answer for some seconds. What is still asked for fails.
+   */
   async stop(): Promise<void> {
     this.#requests.refuse(new GfsError('UNAVAILABLE', 'the mount has left the coordinator'));
     await this.#session.stop();
