@@ -134,6 +134,7 @@ async function rclone({ rgw }: BenchCluster, words: string[]): Promise<number> {
   const env = {
     RCLONE_S3_ACCESS_KEY_ID: KEYS.accessKeyId,
     RCLONE_S3_SECRET_ACCESS_KEY: KEYS.secretAccessKey,
+    AWS_CA_BUNDLE: '', // rclone does not take one
   };
   const startMs = performance.now();
   await runProgram('rclone', [...flags, ...words], { env, timeoutMs: TRANSFER_TIMEOUT_MS });

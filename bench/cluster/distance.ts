@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { performance } from 'node:perf_hooks';
 import { shell } from '../../test/support/run.js';
 import { TcpProxy } from '../../test/support/tcp-proxy.js';
 import { untilIdle } from '../contestants.js';
@@ -119,12 +118,13 @@ async function measureCommand(
   place: Place,
   samples: Samples,
 ): Promise<void> {
-  const cwd = join(mount.dir, 'tree');
   const env = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
+  // Not by `cwd`: a child that waits in chdir(2) stops this process, and the proxies with it (uv_spawn).
+  const script = `cd '${join(mount.dir, 'tree')}'; from=$EPOCHREALTIME; ${command.script}; echo "$from $EPOCHREALTIME"`;
   const once = async (): Promise<number> => {
-    const startMs = performance.now();
-    await shell(command.script, { cwd, env });
-    return (performance.now() - startMs) / 1000;
+    const { stdout } = await shell(script, { env });
+    const [from = NaN, to = NaN] = stdout.split(' ').map(Number);
+    return to - from;
   };
   const first = await once();
   await untilIdle(mount);
