@@ -8,6 +8,7 @@ import {
   type NodeHealth,
   readTlsMaterial,
   RemoteClient,
+  type RemoteClientOptions,
   type TlsMaterial,
 } from '../coordinator/index.js';
 import { errorFields, GfsError, type Ino, kernelClock } from '../core/index.js';
@@ -26,6 +27,7 @@ import { defaultCacheBytes, SEAL_DELAY_SHARE, sealBeforeTheEnd } from './compose
 import type { ServedNode } from './mounted-filesystem.js';
 import type { ClusterSettings, MountSettings } from './mount-service.js';
 import type { MountFacts } from './node-report.js';
+import { readSession, removeSession, writeSession } from './session-file.js';
 import { VERSION } from './version.js';
 
 /**
@@ -73,6 +75,7 @@ export class ClusterNode implements ServedNode {
   readonly settings: MountSettings;
   readonly cluster: ClusterSettings;
   readonly #sites: ClusterSites;
+  readonly #session: RemoteClientOptions;
   #specs: readonly SiteSpec[] = [];
   #storeHealth: StoreHealth | undefined;
   #content: NodeContentCache | undefined;
@@ -87,14 +90,18 @@ export class ClusterNode implements ServedNode {
     this.cluster = cluster;
     this.stateDir = settings.stateDir;
     this.#sites = new ClusterSites(cluster.site, () => this.#specs, { clock, logger });
-    this.client = new RemoteClient({
+    this.#session = {
       dialer: new GrpcDialer({ ...(tls === undefined ? {} : { tls }), logger }),
       addresses: cluster.coordinators,
       facts: { software: VERSION, site: cluster.site, member: cluster.member, mountpoint, pid: process.pid },
       clock,
       logger,
       unreachable: cluster.unreachable,
+    };
+    this.client = new RemoteClient({
+      ...this.#session,
       health: () => this.#health(),
+      joined: (session) => writeSession(settings.stateDir, session),
       sitesChanged: (sites) => (this.#specs = sites),
     });
   }
@@ -153,13 +160,16 @@ export class ClusterNode implements ServedNode {
     }
     await this.#storeHealth?.stop();
     await this.client.stop();
+    removeSession(this.stateDir);
     await this.#sites.close();
     await this.#index?.close();
   }
 
   async #connect(): Promise<void> {
+    const signal = AbortSignal.timeout(START_MS);
     try {
-      await this.client.start(AbortSignal.timeout(START_MS));
+      await this.#endLeft(signal);
+      await this.client.start(signal);
     } catch (thrown) {
       if (!(thrown instanceof GfsError) || thrown.code !== 'CANCELLED') throw thrown;
       const where = this.cluster.coordinators.join(', ');
@@ -167,6 +177,16 @@ export class ClusterNode implements ServedNode {
         cause: thrown,
       });
     }
+  }
+
+  /** The session that a killed process has left: what it holds is free when it is ended, not when it expires. */
+  async #endLeft(signal: AbortSignal): Promise<void> {
+    const left = readSession(this.stateDir);
+    if (left === undefined) return;
+    const before = new RemoteClient({ ...this.#session, left });
+    await before.start(signal);
+    await before.stop();
+    removeSession(this.stateDir);
   }
 
   /** Content that cannot be published any more is told from a store or coordinator that fails. */

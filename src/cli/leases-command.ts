@@ -29,18 +29,6 @@ const readable = (report: LeaseReport): LeaseReport => ({
   path: report.path === null ? null : textOf(report.path),
 });
 
-/** First where somebody waits, then what is being written, then what most have. */
-function byContention(leases: LeaseReport[]): LeaseReport[] {
-  const writers = ({ holders }: LeaseReport): number => holders.filter(({ mode }) => mode === 'write').length;
-  return leases.sort(
-    (a, b) =>
-      b.waiting.length - a.waiting.length ||
-      writers(b) - writers(a) ||
-      b.holders.length - a.holders.length ||
-      a.ino - b.ino,
-  );
-}
-
 async function run(path: string | undefined, flags: LeaseFlags): Promise<void> {
   const limit = parseLimit(flags.limit);
   const place = path === undefined ? undefined : await namespacePath(path);
@@ -48,7 +36,7 @@ async function run(path: string | undefined, flags: LeaseFlags): Promise<void> {
   const options = place === undefined ? { limit } : { path: place.path, limit };
   await withCluster(cluster, (api) =>
     show(flags, async (): Promise<Findings> => {
-      const leases = byContention((await api.leases(options)).map(readable));
+      const leases = (await api.leases(options)).map(readable);
       const cut = leases.length === limit ? `only ${limit} inodes are shown; --limit shows more` : undefined;
       return {
         value: leases,

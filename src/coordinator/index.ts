@@ -8,5 +8,5 @@ export * from './etcd/index.js';
 export { GrpcDialer, readTlsMaterial, type TlsMaterial } from './grpc/index.js';
 export { LmdbStore, type LmdbStoreOptions } from './lmdb-store.js';
 export { RemoteClient, type RemoteClientOptions, type RemoteClientReport } from './remote-client.js';
-export type { NodeHealth } from './wire/index.js';
+export type { NodeHealth, SessionRef } from './wire/index.js';
 export type { LockFamily, LockRange, LockRequest } from '../leases/index.js';

@@ -7,7 +7,15 @@ import { requireWhole } from './file-leases.js';
 import type { FileOpener } from './file-opener.js';
 import type { FileHandle, OpenFile, OpenIntent, OpenTable } from './open-table.js';
 import type { PageMemory } from './page-memory.js';
-import { O_ACCMODE, O_APPEND, O_DSYNC, O_RDONLY, O_TRUNC, OpenReplyFlag } from './protocol/constants.js';
+import {
+  O_ACCMODE,
+  O_APPEND,
+  O_DSYNC,
+  O_RDONLY,
+  O_TRUNC,
+  O_WRONLY,
+  OpenReplyFlag,
+} from './protocol/constants.js';
 import type { Opened } from './protocol/reply.js';
 import { type CallingProcess, needsKill, privilegesLost } from './privileges.js';
 
@@ -110,8 +118,10 @@ export class FileOperations {
   /** The reply to an open of a file that is in the table. */
   opened(file: OpenFile, intent: OpenIntent, flags: number): Opened {
     const appends = this.#context.leases !== undefined && intent !== 'read' && (flags & O_APPEND) !== 0;
-    const fh = this.#table.add({ kind: 'file', file, intent, appends });
-    if (intent !== 'read' && !appends) file.pagedWriters++;
+    // What is appended to bypasses the pages, but for maps: these need a descriptor that can be read.
+    const paged = intent !== 'read' && (!appends || (flags & O_ACCMODE) !== O_WRONLY);
+    const fh = this.#table.add({ kind: 'file', file, intent, appends, paged });
+    if (paged) file.pagedWriters++;
     const flush = this.#flushOnClose ? 0 : OpenReplyFlag.NOFLUSH;
     if (file.mode.kind === 'passthrough') {
       return { fh, flags: OpenReplyFlag.PASSTHROUGH | flush, backingId: file.mode.backingId };
@@ -123,9 +133,9 @@ export class FileOperations {
   }
 
   async release(fh: number): Promise<void> {
-    const { file, intent, appends } = this.#table.file(fh);
+    const { file, intent, paged } = this.#table.file(fh);
     this.#table.remove(fh);
-    if (intent !== 'read' && !appends) file.pagedWriters--;
+    if (paged) file.pagedWriters--;
     if (file.mode.kind === 'process' && file.fresh) this.#pages.remember(file);
     else this.#pages.forget(file.ino);
     const before = file.knownMtimeNs;

@@ -88,7 +88,9 @@ export function negotiate(
   reply.u32(1); // time granularity in ns
   reply.u16(MAX_IO_BYTES / PAGE_BYTES);
   reply.u16(0);
-  reply.u32(passthrough ? InitFlag2.PASSTHROUGH : 0);
+  // Files that are appended to bypass the page cache (FileOperations.opened); they can be mapped all the same.
+  const maps = wishes.sharedContent ? offered2 & InitFlag2.DIRECT_IO_ALLOW_MMAP : 0;
+  reply.u32((passthrough ? InitFlag2.PASSTHROUGH : 0) | maps);
   reply.u32(passthrough ? 1 : 0); // max_stack_depth: backing files lie on a filesystem that is no stack itself
   reply.zeros(24);
   return { minor: Math.min(minor, FUSE_MINOR_MAX), passthrough };

@@ -33,6 +33,8 @@ export interface FileHandle {
   readonly intent: OpenIntent;
   /** Opened with O_APPEND where files are shared: written at the end, wherever the kernel believes that is. */
   readonly appends: boolean;
+  /** Counted in `OpenFile.pagedWriters`. */
+  readonly paged: boolean;
 }
 
 export interface DirectoryHandle {

@@ -45,9 +45,10 @@ describe('constants are those of <linux/fuse.h> and the C library', () => {
   });
 
   test('numbers of the C library', () => {
-    const { O_ACCMODE, O_RDONLY, O_TRUNC, O_DSYNC, O_APPEND, F_RDLCK, F_WRLCK, F_UNLCK } = constants;
+    const { O_ACCMODE, O_RDONLY, O_WRONLY, O_TRUNC, O_DSYNC, O_APPEND, F_RDLCK, F_WRLCK, F_UNLCK } =
+      constants;
     const { RENAME_NOREPLACE, RENAME_EXCHANGE, XATTR_CREATE, XATTR_REPLACE } = constants;
-    const files = { O_ACCMODE, O_RDONLY, O_TRUNC, O_DSYNC, O_APPEND, F_RDLCK, F_WRLCK, F_UNLCK };
+    const files = { O_ACCMODE, O_RDONLY, O_WRONLY, O_TRUNC, O_DSYNC, O_APPEND, F_RDLCK, F_WRLCK, F_UNLCK };
     expectSame({ ...files, RENAME_NOREPLACE, RENAME_EXCHANGE, XATTR_CREATE, XATTR_REPLACE }, (name) => name);
   });
 

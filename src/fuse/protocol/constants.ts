@@ -77,6 +77,7 @@ export const InitFlag = {
 } as const;
 
 export const InitFlag2 = {
+  DIRECT_IO_ALLOW_MMAP: 1 << 4,
   PASSTHROUGH: 1 << 5,
 } as const;
 
@@ -120,6 +121,7 @@ export enum NotifyCode {
 
 /** fcntl.h on Linux (asm-generic: x86-64 and arm64 differ only in O_DIRECT and O_DIRECTORY, unused here). */
 export const O_ACCMODE = 0o3;
+export const O_WRONLY = 1;
 export const O_RDONLY = 0;
 export const O_TRUNC = 0o1000;
 /** Part of O_SYNC, too. */
