@@ -5,6 +5,7 @@ import {
   Opcode,
   OPEN_KILL_SUIDGID,
   RELEASE_FLOCK_UNLOCK,
+  WRITE_CACHE,
   WRITE_KILL_SUIDGID,
 } from './protocol/constants.js';
 import type { RequestReader } from './protocol/request.js';
@@ -134,7 +135,9 @@ export function fileHandlers(operations: Operations): HandlerTable {
   }
 
   function write(r: RequestReader, unique: number): void | Promise<void> {
-    const handle = table.file(r.u64(0));
+    const open = table.file(r.u64(0));
+    // Pages that a memory map changed belong where they are, also of a file that is open for appending.
+    const handle = (r.u32(20) & WRITE_CACHE) !== 0 ? { ...open, appends: false } : open;
     const offset = r.u64(8);
     const length = r.u32(16);
     const kill = (r.u32(20) & WRITE_KILL_SUIDGID) !== 0 ? processOf(r) : undefined;

@@ -35,10 +35,17 @@ describe('constants are those of <linux/fuse.h> and the C library', () => {
   });
 
   test('flags of requests', () => {
-    const { OPEN_KILL_SUIDGID, WRITE_KILL_SUIDGID, RELEASE_FLOCK_UNLOCK, LK_FLOCK } = constants;
+    const { OPEN_KILL_SUIDGID, WRITE_CACHE, WRITE_KILL_SUIDGID, RELEASE_FLOCK_UNLOCK, LK_FLOCK } = constants;
     const { SETXATTR_ACL_KILL_SGID, FSYNC_DATASYNC } = constants;
     expectSame(
-      { OPEN_KILL_SUIDGID, WRITE_KILL_SUIDGID, RELEASE_FLOCK_UNLOCK, LK_FLOCK, SETXATTR_ACL_KILL_SGID },
+      {
+        OPEN_KILL_SUIDGID,
+        WRITE_CACHE,
+        WRITE_KILL_SUIDGID,
+        RELEASE_FLOCK_UNLOCK,
+        LK_FLOCK,
+        SETXATTR_ACL_KILL_SGID,
+      },
       fuse,
     );
     expect(BigInt(FSYNC_DATASYNC)).toBe(layout.constants.get('FUSE_FSYNC_FDATASYNC'));

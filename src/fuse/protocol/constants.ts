@@ -105,6 +105,8 @@ export const OpenReplyFlag = {
 
 /** `open_in.open_flags`: the caller has no CAP_FSETID and truncates. */
 export const OPEN_KILL_SUIDGID = 1 << 0;
+/** The page cache is written back: of a memory map, whatever descriptor the kernel finds for it. */
+export const WRITE_CACHE = 1 << 0;
 export const WRITE_KILL_SUIDGID = 1 << 2;
 export const RELEASE_FLOCK_UNLOCK = 1 << 1;
 export const LK_FLOCK = 1 << 0;
