@@ -96,7 +96,11 @@ export interface WhereReport {
 export interface AdminApi {
   status(): Promise<ClusterStatus>;
   mounts(): Promise<readonly MountReport[]>;
-  /** Of one path, or of all inodes (at most `limit`). @throws GfsError ENOENT */
+  /**
+   * Of one path, or of all inodes: at most `limit`, those first that most sessions wait for, then those that are
+   * written, then those that most hold.
+   * @throws GfsError ENOENT
+   */
   leases(options: { readonly path?: string; readonly limit: number }): Promise<readonly LeaseReport[]>;
   /** @throws GfsError ENOENT; EINVAL for what is no regular file */
   where(path: string): Promise<WhereReport>;

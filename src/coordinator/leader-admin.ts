@@ -10,6 +10,7 @@ import type {
   SiteReport,
   WhereReport,
 } from './admin-api.js';
+import { mostContended } from './contended-leases.js';
 import type { Grace } from './grace.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { LockRequests } from './lock-requests.js';
@@ -102,16 +103,9 @@ export class LeaderAdmin implements AdminApi {
   }): Promise<readonly LeaseReport[]> {
     if (path !== undefined) return [this.#leaseReport(this.#resolve(path).ino, path)];
     const { desk, namespace } = this.#options;
-    const inos = new Set<Ino>();
-    for (const session of desk.machine.sessions()) {
-      for (const { ino } of desk.machine.heldBy(session)) {
-        if (inos.size >= limit) break;
-        inos.add(ino);
-      }
-      await new Promise(setImmediate);
-    }
+    const inos = await mostContended(desk.machine, limit);
     const paths = namespace.cachedPaths();
-    return [...inos].map((ino) => this.#leaseReport(ino, paths(ino) ?? null));
+    return inos.map((ino) => this.#leaseReport(ino, paths(ino) ?? null));
   }
 
   where(path: string): Promise<WhereReport> {

@@ -46,10 +46,6 @@ export class HolderTable {
     return this.#seatOf.has(session);
   }
 
-  sessions(): SessionId[] {
-    return [...this.#seatOf.keys()];
-  }
-
   /** The session holds nothing after it, whether it was seated before or not. */
   seat(session: SessionId): void {
     this.unseat(session);
@@ -99,16 +95,12 @@ export class HolderTable {
       this.#visit(this.#chains.holder(node), visit);
   }
 
-  /** What a session holds, by a walk through the whole table: for reports. */
-  inosOf(session: SessionId): { ino: Ino; level: number }[] {
-    const found: { ino: Ino; level: number }[] = [];
-    for (const part of this.#parts) {
-      for (const ino of part.inos()) {
-        const level = this.level(session, ino);
-        if (level !== LEVEL.none) found.push({ ino, level });
-      }
-    }
-    return found;
+  /**
+   * All inodes, a part after the other, for reports: between two parts the table may change. There may be inodes
+   * among them that nobody holds any more.
+   */
+  *parts(): Generator<readonly Ino[]> {
+    for (const part of this.#parts) yield part.inos();
   }
 
   /** Of one session, or of all. */

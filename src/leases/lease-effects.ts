@@ -49,6 +49,14 @@ export interface LeaseHolder {
   readonly recalledTo?: RecallTarget;
 }
 
+/** How many sessions want something of an inode. */
+export interface LeaseContention {
+  readonly holders: number;
+  /** One of them holds `write`. */
+  readonly written: boolean;
+  readonly waiting: number;
+}
+
 /** Numbers of (inode, session) pairs by mode, `read` without those that have `write`, and of what is under way. */
 export interface LeaseCounts {
   readonly known: number;

@@ -2,6 +2,7 @@ import { invariant, type Ino } from '../core/index.js';
 import { HolderTable, LEVEL, MODES } from './holder-table.js';
 import type {
   LeaseChanges,
+  LeaseContention,
   LeaseCounts,
   LeaseEffect,
   LeaseHolder,
@@ -46,10 +47,6 @@ export class LeaseMachine<Token> {
 
   isOpen(session: SessionId): boolean {
     return this.#table.isSeated(session);
-  }
-
-  sessions(): SessionId[] {
-    return this.#table.sessions();
   }
 
   /** What the session may do with the inode; `write` and `read` also while they are being recalled. */
@@ -247,9 +244,19 @@ export class LeaseMachine<Token> {
     return { ...this.#table.counts(session), notices: this.#notices.sizeOf(session) };
   }
 
-  /** All that a session holds, by a walk through everything: for reports. */
-  heldBy(session: SessionId): { readonly ino: Ino; readonly mode: LeaseMode }[] {
-    return this.#table.inosOf(session).map(({ ino, level }) => ({ ino, mode: MODES[level] as LeaseMode }));
+  /** All inodes that somebody holds, and perhaps some more: see HolderTable. */
+  parts(): Iterable<readonly Ino[]> {
+    return this.#table.parts();
+  }
+
+  contention(ino: Ino): LeaseContention {
+    let holders = 0;
+    let written = false;
+    this.#table.forEach(ino, (_session, level) => {
+      holders++;
+      written ||= level === LEVEL.write;
+    });
+    return { holders, written, waiting: this.#queues.get(ino)?.waiters.length ?? 0 };
   }
 
   /** Bytes that the table of holders takes. */

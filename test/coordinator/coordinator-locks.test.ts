@@ -149,6 +149,7 @@ describe('administration', () => {
     });
     const all = await admin.leases({ limit: 10 });
     expect(all.map(({ path }) => path).sort()).toEqual(['/', '/d', '/d/f']);
+    expect(await admin.leases({ limit: 1 })).toEqual([report]); // what is contended for comes first
     await expect(admin.leases({ path: '/nothing', limit: 1 })).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
