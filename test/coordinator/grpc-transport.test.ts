@@ -153,6 +153,12 @@ describe('gRPC', () => {
     expect(listener.accepted).toEqual([]);
   });
 
+  test('a refused connection is told in the words of the system', async () => {
+    const client = dial(dialer(), DESERTED);
+    await client.until(() => client.closed > 0);
+    expect(client.error?.message).toBe(`${DESERTED}: connect ECONNREFUSED ${DESERTED}`);
+  });
+
   test('an address that does not answer is given up after the time for it', async () => {
     const { address } = await serve();
     const proxy = await TcpProxy.start({ port: Number(address.split(':')[1]) });
@@ -234,6 +240,24 @@ describe('gRPC', () => {
     dial(dialer(), address);
     await listener.stream(0);
   });
+
+  test.each([
+    ['', () => undefined, () => undefined],
+    [' with TLS', () => server, () => node],
+  ])(
+    'mounts that stay connected do not keep a server%s from closing',
+    async (_what, ofServer, ofClient) => {
+      const { listener, address, grpc } = await serve(ofServer());
+      const clients = [dial(dialer(ofClient()), address), dial(dialer(ofClient()), address)];
+      await Promise.all([listener.stream(0), listener.stream(1)]);
+      await grpc.close();
+      for (const client of clients) {
+        await client.until(() => client.closed > 0);
+        expect(client.error?.code).toBe('UNAVAILABLE');
+      }
+    },
+    25_000, // after 30 s the server would close a connection that is idle
+  );
 
   test.each([
     ['', () => undefined],

@@ -351,8 +351,11 @@ const CODES = new Map([
   [status.CANCELLED, 'CANCELLED'],
 ] as const);
 
+/** What grpc-js says of an address at which no connection came about (load-balancer-pick-first.js): why is enough. */
+const REFUSED = /^No connection established\. Last error: (?:Error: )?(.+)\. Resolution note: /s;
+
 function errorOf(address: string, { code, details }: { code: status; details: string }): GfsError {
   if (code === status.OK) return new GfsError('UNAVAILABLE', `${address} ended the connection`);
-  const said = details === '' ? status[code] : details.replace(/ Resolution note: $/, '');
+  const said = details === '' ? status[code] : (REFUSED.exec(details)?.[1] ?? details);
   return new GfsError((CODES as Map<status, GfsErrorCode>).get(code) ?? 'UNAVAILABLE', `${address}: ${said}`);
 }
