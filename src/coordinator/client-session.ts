@@ -23,6 +23,8 @@ export interface ClientSessionOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly unreachable: Unreachable;
+  /** The session of a process that has ended without ending it: it is gone on with. */
+  readonly left?: SessionRef;
   /** Sent with every heartbeat. */
   readonly health?: () => NodeHealth | undefined;
   /** At least 0, less than 1: spreads the mounts that dial again after a leader is gone. */
@@ -84,6 +86,7 @@ export class ClientSession {
     this.#owner = owner;
     this.#addresses = new AddressWalk(options.addresses, options.random ?? Math.random);
     this.#stateSinceMs = options.clock.monotonicMs();
+    this.#session = options.left;
     this.#started = new Promise((resolve, reject) => {
       this.#firstWelcome = resolve;
       this.#noWelcome = reject;

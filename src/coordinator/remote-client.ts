@@ -18,7 +18,7 @@ import {
 } from './client-session.js';
 import type { Awaitable, LeaseHost, NamespaceClient, NamespaceStatistics } from './client.js';
 import { IDLE_HOST } from './idle-host.js';
-import type { ClientStream, Hello, Welcome } from './wire/index.js';
+import type { ClientStream, Hello, SessionRef, Welcome } from './wire/index.js';
 
 /** How old a count of inodes may be: `df` and monitoring ask again and again. */
 const STATISTICS_MS = 1000;
@@ -27,6 +27,8 @@ export interface RemoteClientOptions extends ClientSessionOptions {
   /** Bounds of what is kept: see LeaseCache. */
   readonly cacheInodesMax?: number;
   readonly cacheNamesMax?: number;
+  /** Called with the session of every welcome. */
+  readonly joined?: (session: SessionRef) => void;
   /** The sites have changed. Also called with those of every welcome. */
   readonly sitesChanged?: (sites: readonly SiteSpec[]) => void;
 }
@@ -277,6 +279,7 @@ export class RemoteClient implements NamespaceClient {
     this.#hadSession = true;
     this.#requests.connected(stream, welcome.resumed);
     this.#inos.refill();
+    this.#options.joined?.(welcome.session);
     this.#options.sitesChanged?.(welcome.sites);
   }
 
