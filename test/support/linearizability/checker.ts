@@ -18,6 +18,8 @@ interface Event {
 
 interface Choice<State> {
   readonly call: Event;
+  /** Other states that the operation could have left, not tried yet. */
+  readonly others: readonly State[];
   readonly stateBefore: State;
   readonly aheadBefore: readonly number[];
 }
@@ -76,44 +78,51 @@ class Search<State extends string | number, Input, Output> {
     while (this.#returnsLeft > 0) {
       if (at === undefined) throw new Error('a return lies behind every call of the list');
       if (!at.isCall) {
-        at = this.#takeBack();
-        if (at === undefined) return 'refused';
+        const choice = this.#takeBack();
+        if (choice === undefined) return 'refused';
+        at = this.#happens(choice.call, choice.others) ? this.#head.next : choice.call.next;
         continue;
       }
-      if (!this.#happens(at)) at = at.next;
+      if (!this.#happens(at, this.#after(at))) at = at.next;
       else if (this.#visited.size > configurationsMax) return 'unknown';
       else at = this.#head.next;
     }
     return 'linearizable';
   }
 
-  /** Lets an operation happen now, unless its output does not fit or this has been tried already. */
-  #happens(call: Event): boolean {
+  #after(call: Event): readonly State[] {
     const { input, output } = this.#history[call.operation] as Operation<Input, Output>;
-    const after = this.#model.step(this.#state, input, output);
-    if (after === undefined) return false;
-    this.#lift(call);
-    const ahead = this.#aheadWith(call.operation);
-    const configuration = `${this.#firstReturn()}|${ahead.join()}|${after}`;
-    if (this.#visited.has(configuration)) {
-      this.#putBack(call);
-      return false;
-    }
-    this.#visited.add(configuration);
-    this.#choices.push({ call, stateBefore: this.#state, aheadBefore: this.#ahead });
-    this.#state = after;
-    this.#ahead = ahead;
-    return true;
+    return this.#model.step(this.#state, input, output);
   }
 
-  /** Undoes the last choice; what to try instead begins at the event behind its call. */
-  #takeBack(): Event | undefined {
+  /** Lets an operation happen now and leave the first of these states that has not been tried already. */
+  #happens(call: Event, states: readonly State[]): boolean {
+    if (states.length === 0) return false;
+    this.#lift(call);
+    const ahead = this.#aheadWith(call.operation);
+    const happened = `${this.#firstReturn()}|${ahead.join()}|`;
+    for (const [index, after] of states.entries()) {
+      const configuration = `${happened}${after}`;
+      if (this.#visited.has(configuration)) continue;
+      this.#visited.add(configuration);
+      const others = states.slice(index + 1);
+      this.#choices.push({ call, others, stateBefore: this.#state, aheadBefore: this.#ahead });
+      this.#state = after;
+      this.#ahead = ahead;
+      return true;
+    }
+    this.#putBack(call);
+    return false;
+  }
+
+  /** Undoes the last choice. */
+  #takeBack(): Choice<State> | undefined {
     const choice = this.#choices.pop();
     if (choice === undefined) return undefined;
     this.#state = choice.stateBefore;
     this.#ahead = choice.aheadBefore;
     this.#putBack(choice.call);
-    return choice.call.next;
+    return choice;
   }
 
   #firstReturn(): number {

@@ -1,5 +1,5 @@
 import type { Kind } from './judge.js';
-import type { Model } from './operation.js';
+import type { Model, Operation } from './operation.js';
 
 /**
  * Names of one directory: who renames needs several of them. An object is told by its inode number, which is
@@ -10,7 +10,17 @@ export type DirectoryInput =
   /** `token` is the operation's own: it names the object while nobody has seen its number. */
   | { readonly kind: 'create' | 'mkdir'; readonly name: string; readonly token: string }
   | { readonly kind: 'unlink' | 'rmdir' | 'look'; readonly name: string }
-  | { readonly kind: 'rename' | 'exchange'; readonly name: string; readonly to: string };
+  | {
+      readonly kind: 'rename' | 'exchange';
+      readonly name: string;
+      readonly to: string;
+      /**
+       * While it ran, others moved something from the one name to the other. A kernel looks up both names, one
+       * after the other, and does nothing, with success, when it has found one object twice (rename(2)): that
+       * may be what was moved between its two looks.
+       */
+      readonly mayDoNothing?: boolean;
+    };
 /** The object of `look`, and of `create` and `mkdir` when they tell it; `ok`; or an errno's name. */
 export type DirectoryOutput = string;
 
@@ -36,7 +46,7 @@ export const directory: Kind<string, DirectoryInput, DirectoryOutput> = {
       ),
     );
     const told = history.filter((each) => each.returnNs !== Infinity || each.input.kind !== 'look');
-    return { history: told, model: model(made) };
+    return { history: withDoubts(told), model: model(made) };
   },
   shown(input, output) {
     const target = 'to' in input ? ` ${input.to}` : '';
@@ -50,9 +60,38 @@ function model(made: Made): Model<string, DirectoryInput, DirectoryOutput> {
     step(state, input, output) {
       const names = read(state);
       const after = stepOn(names, input, output, made);
-      return after === undefined ? undefined : write(after);
+      const states = after === undefined ? [] : [write(after)];
+      const doubtful = 'to' in input && input.mayDoNothing === true && output === 'ok';
+      return doubtful && read(state).has(input.to) ? [...states, state] : states;
     },
   };
+}
+
+type DirectoryOperation = Operation<DirectoryInput, DirectoryOutput>;
+
+/** Marks those that may have done nothing. */
+function withDoubts(history: readonly DirectoryOperation[]): DirectoryOperation[] {
+  const moves = history.flatMap((each) => movesOf(each).map((way) => ({ each, ...way })));
+  return history.map((each) => {
+    const { input } = each;
+    if (!('to' in input) || each.output !== 'ok') return each;
+    const meanwhile = moves.filter(
+      ({ each: other }) => other !== each && other.callNs <= each.returnNs && each.callNs <= other.returnNs,
+    );
+    const isMoved = (from: string, to: string): boolean =>
+      meanwhile.some((move) => move.from === from && move.to === to);
+    const mayDoNothing =
+      isMoved(input.name, input.to) ||
+      meanwhile.some(({ from, to }) => from === input.name && isMoved(to, input.to));
+    return mayDoNothing ? { ...each, input: { ...input, mayDoNothing } } : each;
+  });
+}
+
+/** From which name to which it moves an object, if it did. */
+function movesOf({ input, output }: DirectoryOperation): { from: string; to: string }[] {
+  if (!('to' in input) || (output !== undefined && output !== 'ok')) return [];
+  const there = { from: input.name, to: input.to };
+  return input.kind === 'rename' ? [there] : [there, { from: input.to, to: input.name }];
 }
 
 /** @returns undefined when the output does not fit */

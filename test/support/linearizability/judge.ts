@@ -61,7 +61,8 @@ function witness<State extends string | number, Input, Output>(
   const lastNs = ended.at(-1)?.returnNs ?? 0;
   const ms = (ns: number): string => (ns === Infinity ? '?' : ((ns - lastNs) / 1e6).toFixed(3));
   const line = (each: Operation<Input, Output>): string =>
-    `  [${ms(each.callNs)} .. ${ms(each.returnNs)}] ${each.process}: ${kind.shown(each.input, each.output)}`;
+    `  [${ms(each.callNs)} .. ${ms(each.returnNs)}] ${each.process}: ${kind.shown(each.input, each.output)}` +
+    (each.note === undefined ? '' : ` (${each.note})`);
   const open = operations.filter((each) => each.returnNs === Infinity);
   return [
     `no order explains the last of these (ms before its end):`,

@@ -16,9 +16,9 @@ export const lock: Kind<string, LockInput, LockOutput> = {
     model: {
       initial: FREE,
       step(holder, input, output) {
-        if (input.kind === 'release') return holder === input.owner ? FREE : undefined;
-        if (output === 'busy') return holder === FREE ? undefined : holder;
-        return holder === FREE ? input.owner : undefined;
+        if (input.kind === 'release') return holder === input.owner ? [FREE] : [];
+        if (output === 'busy') return holder === FREE ? [] : [holder];
+        return holder === FREE ? [input.owner] : [];
       },
     },
   }),
@@ -35,7 +35,7 @@ export const counter: Kind<number, CounterInput, CounterOutput> = {
     history,
     model: {
       initial: 0,
-      step: (count, _input, output) => (output === undefined || output === count ? count + 1 : undefined),
+      step: (count, _input, output) => (output === undefined || output === count ? [count + 1] : []),
     },
   }),
   shown: (_input, output) => `increment of ${output ?? 'unknown'}`,

@@ -42,11 +42,11 @@ function model(longest: readonly string[]): Model<number, LogInput, LogOutput> {
     step(count, input, output) {
       if (input.kind === 'append') {
         // Behind everything that was ever read, any order will do.
-        return count >= longest.length || longest[count] === input.record ? count + 1 : undefined;
+        return count >= longest.length || longest[count] === input.record ? [count + 1] : [];
       }
-      if (output === undefined || output === count) return count;
-      if (!Array.isArray(output)) return undefined;
-      return output.length === count && isBeginning(output) ? count : undefined;
+      if (output === undefined || output === count) return [count];
+      if (!Array.isArray(output)) return [];
+      return output.length === count && isBeginning(output) ? [count] : [];
     },
   };
 }

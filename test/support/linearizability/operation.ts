@@ -9,6 +9,8 @@
 export interface Operation<Input, Output> {
   /** Who did it; for people. */
   readonly process: string;
+  /** How it was done, where that does not show; for people. */
+  readonly note?: string;
   readonly input: Input;
   /** Undefined when nobody has seen what it gave. */
   readonly output: Output | undefined;
@@ -21,10 +23,10 @@ export interface Operation<Input, Output> {
 export interface Model<State extends string | number, Input, Output> {
   readonly initial: State;
   /**
-   * The state that follows, or undefined when this output cannot come from this state. With an undefined
-   * output every output is possible.
+   * The states that may follow: one, for most; none, when this output cannot come from this state. With an
+   * undefined output every output is possible.
    */
-  step(state: State, input: Input, output: Output | undefined): State | undefined;
+  step(state: State, input: Input, output: Output | undefined): readonly State[];
 }
 
 export type Verdict =

@@ -17,8 +17,8 @@ export const register: Kind<string, RegisterInput, RegisterOutput> = {
     model: {
       initial: NOTHING,
       step(state, input, output) {
-        if (input.kind === 'write') return input.value;
-        return output === undefined || output === state ? state : undefined;
+        if (input.kind === 'write') return [input.value];
+        return output === undefined || output === state ? [state] : [];
       },
     },
   }),

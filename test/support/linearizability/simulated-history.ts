@@ -144,7 +144,7 @@ function directoryStore(): (input: DirectoryInput, id: number) => string {
     const errors = ['EEXIST', 'ENOENT', 'EISDIR', 'ENOTDIR'];
     for (const output of makes ? [own, 'EEXIST'] : ['ok', ...objects, ...errors]) {
       if (input.kind === 'look' && output === 'ok') continue;
-      const after = model.step(state, input, output);
+      const [after] = model.step(state, input, output);
       if (after === undefined) continue;
       state = after;
       if (output === own && makes) objects.unshift(own);

@@ -61,6 +61,7 @@ export class Register<S extends string | number, I, O> {
     const isKnown = EXPLAINED.has(answer.outcome);
     this.operations.push({
       process: worker.name,
+      note: answer.words,
       input,
       output: isKnown ? output : undefined,
       callNs: answer.beganNs,

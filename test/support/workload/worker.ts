@@ -6,6 +6,8 @@ import type { Reaper } from '../reaper.js';
 
 /** What a worker said of an operation. Times are nanoseconds of CLOCK_MONOTONIC. */
 export interface Answer {
+  /** What was asked. */
+  readonly words: string;
   /** `ok`; an errno's name; `LOST` when the worker ended, or was killed, before it answered. */
   readonly outcome: string;
   readonly result: string;
@@ -25,7 +27,8 @@ export interface WorkerSettings {
 }
 
 interface Asked {
-  readonly beganNs: number;
+  /** The answer when none comes. */
+  readonly lost: Answer;
   readonly timer: NodeJS.Timeout;
   readonly resolve: (answer: Answer) => void;
 }
@@ -74,12 +77,14 @@ export class Worker {
   /** @param words an operation of operations.c with its arguments; never rejects */
   ask(...words: (string | number)[]): Promise<Answer> {
     const beganNs = nowNs();
-    if (!this.#alive) return Promise.resolve({ outcome: 'LOST', result: '', beganNs, endedNs: Infinity });
+    const line = words.join(' ');
+    const lost = { words: line, outcome: 'LOST', result: '', beganNs, endedNs: Infinity };
+    if (!this.#alive) return Promise.resolve(lost);
     const id = this.#next++;
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.kill(), this.#settings.timeoutMs);
-      this.#asked.set(id, { beganNs, timer, resolve });
-      this.#child.stdin?.write(`${id} ${words.join(' ')}\n`);
+      this.#asked.set(id, { lost, timer, resolve });
+      this.#child.stdin?.write(`${id} ${line}\n`);
     });
   }
 
@@ -89,14 +94,15 @@ export class Worker {
     if (asked === undefined) return; // it was given up
     this.#asked.delete(Number(id));
     clearTimeout(asked.timer);
-    asked.resolve({ outcome, result, beganNs: Number(began), endedNs: Number(ended) });
+    const { words } = asked.lost;
+    asked.resolve({ words, outcome, result, beganNs: Number(began), endedNs: Number(ended) });
   }
 
   #gone(): void {
     this.#alive = false;
-    for (const { beganNs, timer, resolve } of this.#asked.values()) {
+    for (const { lost, timer, resolve } of this.#asked.values()) {
       clearTimeout(timer);
-      resolve({ outcome: 'LOST', result: '', beganNs, endedNs: Infinity });
+      resolve(lost);
     }
     this.#asked.clear();
   }
