@@ -231,7 +231,7 @@ describe('thousands of operations of a simulated store', () => {
 
   test.each(stores)(
     '%s: a correct history is accepted, with operations of unknown outcome',
-    (_name, store) => {
+    (store, operations) => {
       for (let run = 0; run < 3; run++) {
         const made = simulated(store, new Random(seed + run), { operations, processes: 8 });
         expect({ run, ...made.judge() }).toEqual({ run, verdict: 'linearizable' });

@@ -1,12 +1,24 @@
 import { NOTHING, register, type RegisterInput } from '../linearizability/register-model.js';
+import type { Operation } from '../linearizability/operation.js';
 import type { Random } from '../random-steps.js';
-import { done, how, isLost, must, Register, token, type Subject, type SubjectSettings } from './subject.js';
+import {
+  done,
+  how,
+  isLost,
+  must,
+  overlap,
+  Register,
+  token,
+  type Subject,
+  type SubjectSettings,
+} from './subject.js';
 import type { Answer, Worker } from './worker.js';
 
 const PAGE = 4096;
 const CELLS_PER_PAGE = PAGE / 32;
 
 type Page = Register<string, RegisterInput, string>;
+type PageOperation = Operation<RegisterInput, string>;
 
 /**
  * A file whose whole content is written and read. Every page is a register: one page is read and written as
@@ -99,7 +111,9 @@ export class FileSubject implements Subject {
       ...torn.map(({ worker, answer: { words, outcome, result } }) => {
         return `${this.name}: ${worker.name} ${words} -> ${outcome} ${result}`;
       }),
-      ...this.#pages.flatMap((page) => page.problems()),
+      ...this.#pages.flatMap((page) =>
+        page.problems(this.#replaced ? undefined : withoutEarly(page.operations)),
+      ),
     ];
   }
 
@@ -109,16 +123,28 @@ export class FileSubject implements Subject {
    */
   #isMixed(worker: Worker, { result, beganNs, endedNs }: Answer): boolean {
     if (!result.startsWith('torn:') || result.includes('length=') || result.includes('?')) return false;
-    return (this.#pages[0]?.operations ?? []).some(
-      ({ process, input, callNs, returnNs }) =>
-        input.kind === 'write' &&
-        process.split('.')[0] === worker.name.split('.')[0] &&
-        callNs <= endedNs &&
-        beganNs <= returnNs,
-    );
+    const read = { process: worker.name, callNs: beganNs, returnNs: endedNs };
+    const operations = this.#pages[0]?.operations ?? [];
+    return operations.some((each) => each.input.kind === 'write' && overlap(each, read));
   }
 
   histories(): unknown {
     return this.#pages.map((page) => page.operations);
   }
+}
+
+/**
+ * Without the reads that saw a write of their own mount before it had ended. A FUSE kernel puts what is written
+ * into its pages first, and asks the filesystem to write it then (fuse_perform_write in linux/fs/fuse/file.c): all of
+ * that machine see it at once, while the filesystem may still have to wait for another machine's lease, which
+ * goes on reading what was there before.
+ */
+function withoutEarly(operations: readonly PageOperation[]): PageOperation[] {
+  const writes = new Map(
+    operations.flatMap((each) => (each.input.kind === 'write' ? [[each.input.value, each] as const] : [])),
+  );
+  return operations.filter((each) => {
+    const written = each.input.kind === 'read' ? writes.get(each.output ?? '') : undefined;
+    return written === undefined || !overlap(written, each);
+  });
 }

@@ -7,6 +7,7 @@ import {
   how,
   isLost,
   must,
+  overlap,
   problemsOf,
   Register,
   token,
@@ -95,9 +96,3 @@ export class LogSubject implements Subject {
     return this.#register.operations;
   }
 }
-
-const placeOf = ({ process }: Operation<unknown, unknown>): string => process.split('.')[0] ?? '';
-
-/** Both at one mount, at one time. */
-const overlap = (one: Operation<unknown, unknown>, other: Operation<unknown, unknown>): boolean =>
-  placeOf(one) === placeOf(other) && one.callNs <= other.returnNs && other.callNs <= one.returnNs;

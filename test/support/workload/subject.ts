@@ -69,10 +69,24 @@ export class Register<S extends string | number, I, O> {
     });
   }
 
-  problems(): string[] {
-    return problemsOf(this.#title, judge(this.#kind, this.operations));
+  /** @param judged of the operations, those that count */
+  problems(judged: readonly Operation<I, O>[] = this.operations): string[] {
+    return problemsOf(this.#title, judge(this.#kind, judged));
   }
 }
+
+/** The mount of a worker, by the names that both have. */
+export const placeOf = ({ process }: { readonly process: string }): string => process.split('.')[0] ?? '';
+
+interface Span {
+  readonly process: string;
+  readonly callNs: number;
+  readonly returnNs: number;
+}
+
+/** Both at one mount, at one time. */
+export const overlap = (one: Span, other: Span): boolean =>
+  placeOf(one) === placeOf(other) && one.callNs <= other.returnNs && other.callNs <= one.returnNs;
 
 /** Has a worker do something, and reports what failed for no reason of the operation's own. */
 export async function done(
