@@ -1,7 +1,12 @@
 import type { Ino, Name } from '../core/index.js';
 import type { Dentry } from './records.js';
 
-type Generation = Map<Ino, Map<Name, Dentry>>;
+type Generation = Map<Ino, Map<Name, Packed>>;
+
+/** Inode number and type in one number, which takes no object: `ino * 16 + type bits`; 0: known not to be there. */
+type Packed = number;
+const TYPES = 16;
+const TYPE_SHIFT = 12;
 
 /** Known not to be there. */
 export const ABSENT: Dentry = { ino: 0 as Ino, type: 0 };
@@ -22,19 +27,24 @@ export class DentryCache {
 
   get(parent: Ino, name: Name): Dentry | undefined {
     const young = this.#young.get(parent)?.get(name);
-    if (young !== undefined) return young;
+    if (young !== undefined) return unpack(young);
     const old = this.#old.get(parent)?.get(name);
-    if (old !== undefined) this.set(parent, name, old);
-    return old;
+    if (old === undefined) return undefined;
+    this.#set(parent, name, old);
+    return unpack(old);
   }
 
   set(parent: Ino, name: Name, dentry: Dentry): void {
+    this.#set(parent, name, pack(dentry));
+  }
+
+  #set(parent: Ino, name: Name, packed: Packed): void {
     let directory = this.#young.get(parent);
     if (directory === undefined) {
       directory = new Map();
       this.#young.set(parent, directory);
     }
-    directory.set(name, dentry);
+    directory.set(name, packed);
     // Counts a name that is set twice twice: the generation is then only shorter.
     if (++this.#youngCount < this.#youngMax) return;
     this.#old = this.#young;
@@ -47,7 +57,8 @@ export class DentryCache {
     const places = new Map<Ino, { parent: Ino; name: Name }>();
     for (const generation of [this.#old, this.#young]) {
       for (const [parent, names] of generation) {
-        for (const [name, dentry] of names) if (dentry !== ABSENT) places.set(dentry.ino, { parent, name });
+        for (const [name, packed] of names)
+          if (packed !== 0) places.set(unpack(packed).ino, { parent, name });
       }
     }
     return places;
@@ -58,4 +69,11 @@ export class DentryCache {
     this.#old.clear();
     this.#youngCount = 0;
   }
+}
+
+const pack = ({ ino, type }: Dentry): Packed => ino * TYPES + (type >> TYPE_SHIFT);
+
+function unpack(packed: Packed): Dentry {
+  if (packed === 0) return ABSENT;
+  return { ino: Math.floor(packed / TYPES) as Ino, type: (packed % TYPES) << TYPE_SHIFT };
 }

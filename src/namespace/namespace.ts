@@ -25,12 +25,12 @@ import { inodesAdded, takesSpace } from './command-effects.js';
 import { checkNamespace } from './fsck.js';
 import type { NamespaceCheck } from './fsck-context.js';
 import { findPath } from './find-path.js';
+import { InodeCache } from './inode-cache.js';
 import { InoAllocator } from './ino-allocator.js';
 import { Keys } from './keys.js';
 import { type KvStore, type KvWrite, endOfPrefix } from './kv-store.js';
 import { type Dentry, type InodeRecord, InodeFlag, type NamedDentry } from './records.js';
 import { initialise, readIdentity } from './store-schema.js';
-import { TwoGenerationMap } from './two-generation-map.js';
 import type { NamespaceView } from './view.js';
 
 /**
@@ -70,7 +70,7 @@ export class Namespace implements NamespaceView {
   readonly #kv: KvStore;
   readonly #prefix: string;
   readonly #keys: Keys;
-  readonly #inodes: TwoGenerationMap<Ino, InodeRecord>;
+  readonly #inodes: InodeCache;
   readonly #dentries: DentryCache;
   readonly #inos: InoAllocator;
   readonly #onCommitError: ((error: GfsError) => void) | undefined;
@@ -98,7 +98,7 @@ export class Namespace implements NamespaceView {
     this.#prefix = options.prefix ?? '';
     this.#keys = new Keys(this.#prefix);
     this.#onCommitError = options.onCommitError;
-    this.#inodes = new TwoGenerationMap(cacheMax);
+    this.#inodes = new InodeCache(cacheMax);
     this.#dentries = new DentryCache(cacheMax);
     const identity = readIdentity(this.#kv, this.#keys);
     if (identity === undefined) throw new GfsError('CONFIG', 'the metadata store was not initialised');
@@ -142,7 +142,7 @@ export class Namespace implements NamespaceView {
     const bytes = this.#kv.get(this.#keys.inode(ino));
     if (bytes === undefined) return undefined;
     const inode = decodeInode(ino, bytes);
-    this.#inodes.set(ino, inode);
+    this.#inodes.learn(ino, inode, bytes);
     return inode;
   }
 
