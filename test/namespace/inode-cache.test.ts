@@ -17,7 +17,10 @@ const hashOf = (n: number): BlockHash => n.toString(16).padStart(64, '0') as Blo
 
 /** One of each kind: `n` tells them apart. */
 function recordOf(ino: Ino, kind: number, n: number): InodeRecord {
-  const blocks = Array.from({ length: kind === 1 ? (n % 3) * 60 : 0 }, (_, index) => ({ index, hash: hashOf(n + index) }));
+  const blocks = Array.from({ length: kind === 1 ? (n % 3) * 60 : 0 }, (_, index) => ({
+    index,
+    hash: hashOf(n + index),
+  }));
   const manifests: ManifestRef[] = [
     EMPTY_MANIFEST,
     blocks.length > 0 ? { kind: 'inline', blocks } : EMPTY_MANIFEST,
