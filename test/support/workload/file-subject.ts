@@ -108,8 +108,9 @@ export class FileSubject implements Subject {
   problems(): string[] {
     const torn = this.#torn.filter(({ worker, answer }) => !this.#isMixed(worker, answer));
     return [
-      ...torn.map(({ worker, answer: { words, outcome, result } }) => {
-        return `${this.name}: ${worker.name} ${words} -> ${outcome} ${result}`;
+      ...torn.map(({ worker, answer: { words, outcome, result, beganNs, endedNs } }) => {
+        const ms = `[${beganNs / 1e6} .. ${endedNs / 1e6}]`;
+        return `${this.name}: ${ms} ${worker.name}: ${words} -> ${outcome} ${result}`;
       }),
       ...this.#pages.flatMap((page) =>
         page.problems(this.#replaced ? undefined : withoutEarly(page.operations)),
