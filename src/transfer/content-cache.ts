@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { errorFields, GfsError, type Ino, invariant, native, toGfsError } from '../core/index.js';
+import { errorFields, type Ino, invariant, native, toGfsError } from '../core/index.js';
 import { EMPTY_MANIFEST, type ManifestRef, NO_SOURCES } from '../namespace/index.js';
 import { describeBlocks } from './block-states.js';
 import { BlockFetcher } from './block-fetcher.js';
@@ -25,13 +25,12 @@ import type {
 import { LOCAL_PARALLELISM } from './node-cache-options.js';
 import { FileSealer } from './seal-file.js';
 import { Sealer } from './sealer.js';
+import { StagingRoom } from './staging-room.js';
 import { readStagingBase, removeStagingBase, writeStagingBase } from './staging-base.js';
 
 const GIB = 1024 ** 3;
 /** The documented flush interval is 5 s: 2 s of quiet, and time for a batch before it and its own. */
 const SEAL_DELAY_MS = 2_000;
-/** While seals fail and writers wait for room: how often they look again. */
-const STORE_RETRY_MS = 100;
 
 type Intent = 'read' | 'write' | 'truncate';
 
@@ -53,7 +52,7 @@ export class NodeContentCache implements ContentCache {
   /** Found in staging at start; who it belongs to is not known yet. */
   readonly #recovered = new Set<Ino>();
   readonly #stagedBytesMax: number;
-  #stagedBytes = 0;
+  readonly #staging: StagingRoom;
 
   constructor(options: NodeContentCacheOptions) {
     const { directory, blocks, commit, clock, logger, cacheBytes } = options;
@@ -61,6 +60,12 @@ export class NodeContentCache implements ContentCache {
     this.#layout = new CacheLayout(directory);
     this.#room = new DiskRoom(directory);
     this.#stagedBytesMax = options.stagedBytesMax ?? Math.max(GIB, cacheBytes / 2);
+    this.#staging = new StagingRoom({
+      bytesMax: this.#stagedBytesMax,
+      sealer: () => this.#sealer,
+      clock,
+      shared: options.shared,
+    });
     this.#index = new CacheIndex(options.index, clock, (thrown) =>
       logger.warn('the index of the content cache could not be written', errorFields(thrown)),
     );
@@ -71,7 +76,7 @@ export class NodeContentCache implements ContentCache {
     this.#host = {
       layout: this.#layout,
       fetcher,
-      roomToWrite: () => this.#roomToWrite(),
+      roomToWrite: () => this.#staging.wait(),
       stage: (content) => this.#stage(content),
       settle: (content) => this.#settle(content),
     };
@@ -129,7 +134,7 @@ export class NodeContentCache implements ContentCache {
     const { shared } = this.#options;
     content.suspect = shared !== undefined && readStagingBase(this.#layout, inode.ino) !== inode.version;
     this.#opener.loadPresence(content);
-    this.#account(content);
+    this.#staging.account(content);
     this.#sealer.enqueue(content);
   }
 
@@ -148,7 +153,7 @@ export class NodeContentCache implements ContentCache {
 
   async open(inode: ContentInode, intent: Intent): Promise<OpenContent> {
     if (this.#recovered.has(inode.ino)) this.resume(inode);
-    if (intent !== 'read') await this.#roomToWrite();
+    if (intent !== 'read') await this.#staging.wait();
     let content = this.#live.get(inode.ino);
     while (content?.busy !== undefined) {
       await content.busy.catch(() => undefined); // its own opener is told
@@ -270,7 +275,7 @@ export class NodeContentCache implements ContentCache {
     return {
       cachedBytes: this.#index.totalBytes,
       cacheBytesMax: this.#options.cacheBytes,
-      stagedBytes: this.#stagedBytes,
+      stagedBytes: this.#staging.bytes,
       stagedBytesMax: this.#stagedBytesMax,
       live: this.#live.size,
       queued: this.#sealer.queued,
@@ -296,7 +301,7 @@ export class NodeContentCache implements ContentCache {
     });
     if (!content.isOpen) this.#settle(content);
     else if (intent !== 'read' && content.writers === 0 && content.staged) {
-      this.#account(content);
+      this.#staging.account(content);
       this.#sealer.enqueue(content);
     }
   }
@@ -356,7 +361,7 @@ export class NodeContentCache implements ContentCache {
     const partial = content.presence !== undefined;
     const wallMs = this.#options.clock.wallMs();
     const path = putAside(this.#layout, { ino, version, partial }, { copy: content.isOpen, wallMs });
-    this.#unaccount(content);
+    this.#staging.unaccount(content);
     content.suspect = false;
     if (content.isOpen) {
       fs.renameSync(this.#layout.staging(ino), this.#layout.cache(ino));
@@ -382,7 +387,7 @@ export class NodeContentCache implements ContentCache {
     if (content.inFlight.size > 0) return; // `fetchEnded` comes back
     if (this.#live.get(content.ino) !== content) return;
     if (content.staged) {
-      this.#account(content);
+      this.#staging.account(content);
       this.#closeFd(content);
       this.#sealer.enqueue(content);
       return;
@@ -437,7 +442,7 @@ export class NodeContentCache implements ContentCache {
       this.#putAside(content);
       return;
     }
-    this.#unaccount(content);
+    this.#staging.unaccount(content);
     content.suspect = false;
     if (this.#options.shared !== undefined) removeStagingBase(this.#layout, content.ino);
     if (outcome === 'gone') {
@@ -473,7 +478,7 @@ export class NodeContentCache implements ContentCache {
   }
 
   #forget(content: NodeContent): void {
-    this.#unaccount(content);
+    this.#staging.unaccount(content);
     this.#closeFd(content);
     content.presence?.close();
     content.presence = undefined;
@@ -485,49 +490,12 @@ export class NodeContentCache implements ContentCache {
     content.fd = -1;
   }
 
-  #account(content: NodeContent): void {
-    const { allocatedBytes } = content.stat();
-    this.#stagedBytes += allocatedBytes - content.stagedBytes;
-    content.stagedBytes = allocatedBytes;
-  }
-
-  #unaccount(content: NodeContent): void {
-    this.#stagedBytes -= content.stagedBytes;
-    content.stagedBytes = 0;
-  }
-
   /** Copies that can be fetched again make room for copies that are wanted. */
   #hasRoom(bytes: number): boolean {
     const missingBytes = bytes - this.#room.spareBytes();
     if (missingBytes <= 0) return true;
     this.#evictLater(missingBytes);
     return false;
-  }
-
-  /** When nothing can be sealed (all is open, or the store fails) waiting would be for ever. */
-  #roomToWrite(): Promise<void> | undefined {
-    if (this.#stagedBytes <= this.#stagedBytesMax) return undefined;
-    const { shared } = this.#options;
-    if (shared !== undefined) return this.#waitForStore(shared.fullAfterMs ?? Infinity);
-    return this.#sealer.hasWork ? this.#waitForRoom() : undefined;
-  }
-
-  async #waitForRoom(): Promise<void> {
-    while (this.#stagedBytes > this.#stagedBytesMax && this.#sealer.hasWork)
-      await this.#sealer.nextProgress();
-  }
-
-  /** The store is on another machine, and may come back. @throws GfsError ENOSPC when it did not in time */
-  async #waitForStore(patienceMs: number): Promise<void> {
-    const { clock } = this.#options;
-    const untilMs = clock.monotonicMs() + patienceMs;
-    while (this.#stagedBytes > this.#stagedBytesMax) {
-      if (clock.monotonicMs() >= untilMs) {
-        throw new GfsError('ENOSPC', 'as much is staged as may be, and the store takes no more');
-      }
-      if (this.#sealer.hasWork) await this.#sealer.nextProgress();
-      else await clock.sleep(STORE_RETRY_MS);
-    }
   }
 }
 

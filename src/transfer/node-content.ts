@@ -21,7 +21,7 @@ import type { ContentStat, OpenContent } from './content.js';
 import { contentStatOf, fdatasync, fsync, lseekOr, split, statOf, syncDirectory } from './file-calls.js';
 import type { Manifest } from './manifest.js';
 import type { PresenceMap } from './presence.js';
-import type { SealRun } from './sealer.js';
+import type { SealRun } from './seal-run.js';
 
 /** Blocks ahead of a sequential reader: 32 MiB, what 1 Gbit/s brings in 250 ms (a few WAN round trips). */
 const READ_AHEAD_BLOCKS_MAX = 8;

@@ -1,9 +1,11 @@
 import { type Clock, errorFields, GfsError, type Ino, type Logger, toGfsError } from '../core/index.js';
-import { BLOCK_BYTES, NO_SOURCES } from '../namespace/index.js';
+import { BLOCK_BYTES } from '../namespace/index.js';
 import type { BlockStore } from './block-store.js';
 import type { CommitOutcome, CommitSealed } from './content.js';
 import type { NodeContent } from './node-content.js';
 import type { FileSealer, SealedFile } from './seal-file.js';
+import { SealRun } from './seal-run.js';
+import { isUnchanged, sourcesOf } from './sealed-version.js';
 
 /** One sync of the store and one group of commits per batch: 512 small files take some 50 ms. */
 const BATCH_FILES_MAX = 512;
@@ -16,29 +18,6 @@ const FLUSH_ATTEMPTS = 5;
 const FLUSH_ATTEMPT_MS = 20;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
-
-/** One attempt to seal one content. */
-export class SealRun {
-  /** Somebody waits for it: it is not abandoned, whoever opens the file meanwhile waits, too. */
-  readonly checkpoint: boolean;
-  abandoned = false;
-  phase: 'waiting' | 'storing' | 'committing' = 'waiting';
-  #waiting: (() => void)[] | undefined;
-
-  constructor(checkpoint = false) {
-    this.checkpoint = checkpoint;
-  }
-
-  /** Resolves when the step that runs now has ended. */
-  stepEnd(): Promise<void> {
-    return new Promise((resolve) => (this.#waiting ??= []).push(resolve));
-  }
-
-  step(phase: SealRun['phase']): void {
-    this.phase = phase;
-    for (const wake of this.#waiting?.splice(0) ?? []) wake();
-  }
-}
 
 export interface SealerOptions {
   readonly files: FileSealer;
@@ -437,28 +416,4 @@ export class Sealer {
     await new Promise(setImmediate);
     this.#turnStartMs = performance.now();
   }
-}
-
-/** Where the version's blocks are: at this site, and where those are that it keeps of the version before. */
-function sourcesOf(
-  { kept }: SealedFile,
-  before: readonly string[],
-  site: string | undefined,
-): readonly string[] {
-  if (site === undefined) return NO_SOURCES;
-  return kept ? [site, ...before.filter((source) => source !== site)] : [site];
-}
-
-/** Nothing is published when a file was opened for writing and then left as it was. */
-function isUnchanged(content: NodeContent, sealed: SealedFile): boolean {
-  const { base } = content;
-  if (base.version === 0 || base.size !== sealed.size) return false;
-  if (base.allocatedBytes !== sealed.allocatedBytes && !content.suspect) return false;
-  return sameManifest(base.manifest, sealed.manifest);
-}
-
-function sameManifest(a: SealedFile['manifest'], b: SealedFile['manifest']): boolean {
-  if (a.kind === 'object') return b.kind === 'object' && a.hash === b.hash;
-  if (b.kind === 'object' || a.blocks.length !== b.blocks.length) return false;
-  return a.blocks.every((block, i) => block.index === b.blocks[i]?.index && block.hash === b.blocks[i].hash);
 }
