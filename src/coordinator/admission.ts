@@ -61,9 +61,10 @@ export class Admission {
     if (state.kind === 'connected') state.stream.close();
     stream.send(this.#welcome(session, protocol, true));
     locks.claim(session, hello.locks);
-    desk.reset(session, hello.claims);
+    const unanswered = new Set(session.applied.inos(hello.answeredBelow));
+    desk.reset(session, hello.claims, unanswered);
     if (session.state.kind === 'ended') return; // its claims contradict others'
-    for (const ino of session.applied.inos(hello.answeredBelow)) {
+    for (const ino of unanswered) {
       // A file without a name whose author has not been told yet that it is there.
       const flags = namespace.inode(ino)?.flags ?? 0;
       if ((flags & InodeFlag.linkable) !== 0) desk.machine.noteKnown(session.id, ino);

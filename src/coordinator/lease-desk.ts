@@ -85,9 +85,15 @@ export class LeaseDesk {
     this.perform(this.machine.acknowledge(session.id, id));
   }
 
-  /** The session goes on with a new stream, and holds what it claims. */
-  reset(session: Session, claims: readonly Claim[]): void {
-    const effects = this.machine.resetSession(session.id, claims);
+  /**
+   * The session goes on with a new stream, and holds what it claims.
+   * @param unanswered inodes of commands that are done without the mount's knowing: it may claim what it has
+   *   given up with one of them (a commit), and others may have it by now
+   */
+  reset(session: Session, claims: readonly Claim[], unanswered: ReadonlySet<Ino>): void {
+    const effects = this.machine
+      .resetSession(session.id, claims)
+      .filter((effect) => effect.kind !== 'claim-refused' || !unanswered.has(effect.ino));
     this.#forgetPending(session);
     this.perform(effects);
   }

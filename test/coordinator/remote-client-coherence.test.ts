@@ -101,8 +101,7 @@ class Pair {
 
   async #cutLater(who: number, cutAfter: number): Promise<void> {
     for (let i = 0; i < cutAfter; i++) await new Promise(setImmediate);
-    // A commit that is cut off ends its session, when others have taken the file before its mount is back.
-    if (!this.mounts.some(({ isCommitting }) => isCommitting)) this.links[who]?.cut();
+    this.links[who]?.cut();
   }
 
   async #do(plan: Plan, mount: KernelMount): Promise<void> {
