@@ -14,6 +14,8 @@ const STORES: readonly Store[] = ['memory', 'lmdb', 'etcd'];
 const CLIENTS = [1, 8] as const;
 const CREATES_GOAL: Readonly<Partial<Record<Store, number>>> = { memory: 10_000, etcd: 5_000 };
 const LOOKUPS_GOAL = 50_000;
+/** Each client's share of a run, before anything is measured: its code is then compiled, and the coordinator's. */
+const WARM_UP_PART = 10;
 
 /** Each in the order of the rounds. */
 interface Samples {
@@ -53,6 +55,11 @@ async function measureStore(run: ClusterRun, store: Store): Promise<Measurement[
   const most = Math.max(...CLIENTS);
   await BenchCluster.with({ dir: join(base, `commands-${store}`), plan, program }, (cluster) =>
     withWorkers(most + 1, program.reaper, async ([peer, ...clients]) => {
+      run.progress(`commands, ${store}: warming up`);
+      const scale = { ...run.scale, commands: Math.ceil(run.scale.commands / WARM_UP_PART) * most };
+      const warmUp = { run: { ...run, scale }, cluster, store, name: 'warm-up' };
+      await peerSpeed({ ...warmUp, clients: [] }, peer as WorkerProcess);
+      await clientsSpeed({ ...warmUp, clients });
       for (let round = 1; round <= rounds; round++) {
         for (const count of CLIENTS) {
           run.progress(`round ${round} of ${rounds}: commands, ${store}, ${count} clients`);

@@ -104,14 +104,19 @@ async function throughMounts(
   return { write, read };
 }
 
+/** Where a peer has the file that it copies, and puts it back. */
+function makePlace(dir: string, name: string): { from: string; to: string } {
+  const place = join(dir, name);
+  mkdirSync(place);
+  return { from: join(place, 'from'), to: join(place, 'to') };
+}
+
 async function byRclone(
   { tools, scale }: ClusterRun,
   cluster: BenchCluster,
   tell: (what: string) => void,
 ): Promise<Round['rclone']> {
-  const place = join(cluster.dir, 'rclone');
-  mkdirSync(place);
-  const [from, to] = [join(place, 'from'), join(place, 'to')];
+  const { from, to } = makePlace(cluster.dir, 'rclone');
   await tools.load('seqwrite', from, scale.contentBytes);
   const remote = `:s3:${BUCKET}/rclone/big`;
   tell('rclone, write');
@@ -141,20 +146,24 @@ async function rclone({ rgw }: BenchCluster, words: string[]): Promise<number> {
   return (performance.now() - startMs) / 1000;
 }
 
-function byBareClient(
-  { program, scale }: ClusterRun,
-  { site }: BenchCluster,
+async function byBareClient(
+  { program, tools, scale }: ClusterRun,
+  { site, dir }: BenchCluster,
   tell: (what: string) => void,
 ): Promise<Round['bare']> {
+  const place = makePlace(dir, 'bare');
+  await tools.load('seqwrite', place.from, scale.contentBytes);
   const count = Math.ceil(scale.contentBytes / OBJECT_BYTES);
   const input = { site, bytes: OBJECT_BYTES, count, inFlight: IN_FLIGHT };
   const seconds = (time: Timed | undefined): number =>
     time === undefined ? NaN : (time.endMs - time.startMs) / 1000;
   return withWorkers(1, program.reaper, async ([worker]) => {
     tell('the bare client, write');
-    const write = seconds(await worker?.run('put', input));
+    const write = seconds(await worker?.run('put', { ...input, file: place.from }));
+    rmSync(place.from);
     tell('the bare client, read');
-    const read = seconds(await worker?.run('get', input));
+    const read = seconds(await worker?.run('get', { ...input, file: place.to }));
+    rmSync(place.to);
     return { write, read };
   });
 }

@@ -22,7 +22,7 @@ const COLLECT_MS = 1000;
 export interface CacheSetting {
   readonly cacheInodes: number;
   readonly started: number;
-  /** After every file was looked at by a mount that keeps nothing, before the collection. */
+  /** After every file was looked up by a mount that keeps nothing, before the collection. */
   readonly grown: number;
   readonly cached: number;
   /** A mount holds a lease on each file. */
@@ -69,9 +69,8 @@ async function measureSetting(run: ClusterRun, filled: string, cacheInodes: numb
     withWorkers(1, program.reaper, async ([worker]) => {
       const files = scale.cachedFiles;
       const lookAtAll = async (cacheInodesMax: number): Promise<void> => {
-        await worker?.run('connect', { address, site: SITE, member: 'walker', cacheInodesMax });
-        const walked = await worker?.run('walk', { directories: Math.ceil(files / ENTRIES) });
-        if (walked?.entries !== files) throw new Error(`${walked?.entries} of ${files} files were found`);
+        await worker?.run('connect', { address, site: SITE, member: 'visitor', cacheInodesMax });
+        await worker?.run('visit', { files, entries: ENTRIES, inFlight: scale.inFlight });
         await untilIdle({ pid });
       };
       const started = await collected(pid);

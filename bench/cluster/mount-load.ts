@@ -1,10 +1,11 @@
 import { IDLE_HOST } from '../../src/coordinator/idle-host.js';
 import { GrpcDialer, RemoteClient } from '../../src/coordinator/index.js';
-import { type Ino, type Name, parseName, ROOT_INO, silentLogger, systemClock } from '../../src/core/index.js';
+import { type Ino, parseName, ROOT_INO, silentLogger, systemClock } from '../../src/core/index.js';
 import { pipelined, timed } from './pipelined.js';
 import type { InputOf, Timed } from './worker-tasks.js';
 
-const PAGE_ENTRIES = 1000;
+/** As long as names of files are on the average. */
+export const nameOfFilled = (i: number): string => `some-file-${String(i).padStart(7, '0')}`;
 
 export const CALLER = { uid: 0, gid: 0 };
 export const FILE = { mode: 0o100644, umask: 0o022 };
@@ -58,18 +59,15 @@ export class MountLoad {
     );
   }
 
-  async walk({ directories }: InputOf<'walk'>): Promise<{ entries: number }> {
-    let entries = 0;
-    for (let d = 0; d < directories; d++) {
-      const parent = await this.#inoOf(`d${d}`);
-      for (let after: Name | '' = '', page = PAGE_ENTRIES; page === PAGE_ENTRIES;) {
-        const found = await this.#joined.readDirectory(parent, after, PAGE_ENTRIES);
-        page = found.length;
-        entries += page;
-        after = found.at(-1)?.name ?? after;
-      }
+  async visit({ files, entries, inFlight }: InputOf<'visit'>): Promise<void> {
+    const client = this.#joined;
+    for (let first = 0; first < files; first += entries) {
+      const parent = await this.#inoOf(`d${first / entries}`);
+      await pipelined({ count: Math.min(entries, files - first), inFlight }, async (index) => {
+        const name = parseName(nameOfFilled(first + index));
+        if ((await client.lookup(parent, name)) === undefined) throw new Error(`${name} is gone`);
+      });
     }
-    return { entries };
   }
 
   get #joined(): RemoteClient {

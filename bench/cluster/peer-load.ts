@@ -1,7 +1,7 @@
 import { EtcdClient, LmdbStore } from '../../src/coordinator/index.js';
 import { type BlockHash, type Ino, parseName, ROOT_INO, systemClock } from '../../src/core/index.js';
 import { type KvWrite, MemoryStore, Namespace } from '../../src/namespace/index.js';
-import { CALLER, DIRECTORY, FILE } from './mount-load.js';
+import { CALLER, DIRECTORY, FILE, nameOfFilled } from './mount-load.js';
 import { pipelined, timed } from './pipelined.js';
 import type { InputOf, OutputOf, Timed } from './worker-tasks.js';
 
@@ -56,7 +56,6 @@ export async function loadEtcd({ endpoint, prefix, ...load }: InputOf<'etcd'>): 
   }
 }
 
-/** Files of one block in directories `d0`, `d1`, ... */
 export async function fillStore({ path, files, entries }: InputOf<'fill'>): Promise<null> {
   const namespace = await Namespace.open({ kv: LmdbStore.open({ path }), root: CALLER });
   try {
@@ -71,9 +70,6 @@ export async function fillStore({ path, files, entries }: InputOf<'fill'>): Prom
     await namespace.close();
   }
 }
-
-/** As long as names of files are on the average. */
-const nameOfFilled = (i: number): string => `some-file-${String(i).padStart(7, '0')}`;
 
 function makeDirectory(namespace: Namespace, directory: string): Ino {
   const { first: ino } = namespace.reserveInos(1);

@@ -1,39 +1,43 @@
-import { randomBytes } from 'node:crypto';
+import { open } from 'node:fs/promises';
 import { silentLogger, systemClock } from '../../src/core/index.js';
-import { openStore } from '../../src/sites/index.js';
+import { openStore, type SiteStore } from '../../src/sites/index.js';
 import { pipelined, timed } from './pipelined.js';
 import type { InputOf, Timed } from './worker-tasks.js';
 
 const keyOf = (index: number): string => `bench/object-${index}`;
 
-/** The site's store as a mount has it, without hashes, compression and cache. */
-export async function putObjects({ site, bytes, ...load }: InputOf<'put'>): Promise<Timed> {
-  const store = await openStore(site, { clock: systemClock, logger: silentLogger });
-  // Its beginning tells the objects apart; to make each of them anew would be part of the time.
-  const body = randomBytes(bytes);
-  try {
-    return await timed(() =>
-      pipelined(load, (index) => {
-        const own = Buffer.from(body);
-        own.writeUInt32LE(index, 0);
-        return store.put(keyOf(index), own);
-      }),
-    );
-  } finally {
-    store.close();
-  }
+/** A file to objects, by the site's store as a mount has it: without hashes, compression and cache. */
+export function putObjects({ file, bytes, site, ...load }: InputOf<'put'>): Promise<Timed> {
+  return withStore(site, async (store) => {
+    const from = await open(file, 'r');
+    const put = async (index: number): Promise<void> => {
+      const { buffer } = await from.read(Buffer.allocUnsafeSlow(bytes), 0, bytes, index * bytes);
+      await store.put(keyOf(index), buffer);
+    };
+    return timed(() => pipelined(load, put)).finally(() => from.close());
+  });
 }
 
-/** @throws Error for an object that is not as long as it was put */
-export async function getObjects({ site, bytes, ...load }: InputOf<'get'>): Promise<Timed> {
+/** The objects to a new file, as curl and rclone do. @throws Error for one that is not as long as it was put */
+export function getObjects({ file, bytes, site, ...load }: InputOf<'get'>): Promise<Timed> {
+  return withStore(site, async (store) => {
+    const to = await open(file, 'wx');
+    const get = async (index: number): Promise<void> => {
+      const { bytes: found } = await store.get(keyOf(index));
+      if (found.length !== bytes) throw new Error(`${keyOf(index)} has ${found.length} bytes, not ${bytes}`);
+      await to.write(found, 0, bytes, index * bytes);
+    };
+    return timed(() => pipelined(load, get)).finally(() => to.close());
+  });
+}
+
+async function withStore<T>(
+  site: InputOf<'put'>['site'],
+  work: (store: SiteStore) => Promise<T>,
+): Promise<T> {
   const store = await openStore(site, { clock: systemClock, logger: silentLogger });
   try {
-    return await timed(() =>
-      pipelined(load, async (index) => {
-        const found = (await store.get(keyOf(index))).bytes.length;
-        if (found !== bytes) throw new Error(`${keyOf(index)} has ${found} bytes instead of ${bytes}`);
-      }),
-    );
+    return await work(store);
   } finally {
     store.close();
   }

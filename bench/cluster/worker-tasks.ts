@@ -13,6 +13,12 @@ interface Load {
   readonly inFlight: number;
 }
 
+/** Files of one block each, `entries` of them in each of the directories `d0`, `d1`, ... */
+interface Filled {
+  readonly files: number;
+  readonly entries: number;
+}
+
 /** What a worker can be told to do. */
 export interface WorkerTasks {
   /** Joins a cluster as a mount would, without a kernel. */
@@ -26,8 +32,8 @@ export interface WorkerTasks {
   readonly create: { readonly input: Load & { directory: string }; readonly output: Timed };
   /** Looks up each of these files once. */
   readonly lookup: { readonly input: Load & { directory: string }; readonly output: Timed };
-  /** Reads all directories `d0`, `d1`, ... with the inodes of their entries. */
-  readonly walk: { readonly input: { directories: number }; readonly output: { entries: number } };
+  /** Looks up all files that `fill` has made, by their names. */
+  readonly visit: { readonly input: Filled & { inFlight: number }; readonly output: null };
   /** The namespace in this process: creates, then lookups, without anybody between. */
   readonly namespace: {
     readonly input: { store: 'memory' | 'lmdb'; path: string; count: number };
@@ -35,15 +41,18 @@ export interface WorkerTasks {
   };
   /** What creates write, in one transaction of etcd each. */
   readonly etcd: { readonly input: Load & { endpoint: string; prefix: string }; readonly output: Timed };
-  /** Makes the store of a coordinator with files of one block each, `entries` in each directory. */
-  readonly fill: {
-    readonly input: { path: string; files: number; entries: number };
-    readonly output: null;
-  };
-  /** Objects of `bytes` each, of random content, by the store's own client. */
-  readonly put: { readonly input: Load & { site: SiteSpec; bytes: number }; readonly output: Timed };
-  /** The same objects. */
-  readonly get: { readonly input: Load & { site: SiteSpec; bytes: number }; readonly output: Timed };
+  /** Makes the store of a coordinator. */
+  readonly fill: { readonly input: Filled & { path: string }; readonly output: null };
+  /** A file to objects of `bytes` each, by the store's own client. */
+  readonly put: { readonly input: Objects; readonly output: Timed };
+  /** The same objects to a new file. */
+  readonly get: { readonly input: Objects; readonly output: Timed };
+}
+
+interface Objects extends Load {
+  readonly site: SiteSpec;
+  readonly bytes: number;
+  readonly file: string;
 }
 
 export type TaskName = keyof WorkerTasks;

@@ -14,7 +14,7 @@ const tasks: { readonly [T in TaskName]: (input: InputOf<T>) => Promise<OutputOf
   leave: () => mount.leave().then(() => null),
   create: (input) => mount.create(input),
   lookup: (input) => mount.lookup(input),
-  walk: (input) => mount.walk(input),
+  visit: (input) => mount.visit(input).then(() => null),
   namespace: loadNamespace,
   etcd: loadEtcd,
   fill: fillStore,
