@@ -13,6 +13,8 @@ import { CoherenceRun, type RunResult, type RunSettings } from '../support/workl
  * single copy could have given. `GLOBALFS_TEST_SEED` repeats a run, `GLOBALFS_TEST_OPS` makes all longer.
  */
 const OPERATIONS = Number(process.env.GLOBALFS_TEST_OPS ?? 4_000);
+/** With faults, most of the time is spent waiting for what follows them: 4 ms for each operation of a calm run. */
+const FAULTS_MS = 4 * OPERATIONS;
 const TEST_TIMEOUT_MS = 120_000 + 30 * OPERATIONS;
 /** Of one operation: longer than any fault with what follows it. */
 const OPERATION_TIMEOUT_MS = 90_000;
@@ -23,7 +25,6 @@ type Fault = (cluster: Cluster, random: Random) => Promise<void>;
 
 interface Trial {
   readonly plan: ClusterPlan;
-  readonly operations: number;
   /** Made again and again, each mended before the next. */
   readonly fault?: Fault;
   readonly settings?: Partial<RunSettings>;
@@ -51,10 +52,13 @@ async function isCoherent(title: string, trial: Trial): Promise<string[]> {
   const seed = testSeed();
   process.stderr.write(`coherence, ${title}: GLOBALFS_TEST_SEED=${seed}\n`);
   return withCluster(trial.plan, async (cluster) => {
+    await cluster.mount(0).prepareWork();
+    const places = cluster.mounts.map(({ name, workDir }) => ({ name, dir: workDir }));
     const random = new Random(seed);
     const result = await new CoherenceRun({
-      ...{ places: cluster.mounts, reaper: cluster.reaper, seed, operations: trial.operations },
+      ...{ places, reaper: cluster.reaper, seed, operations: OPERATIONS },
       ...{ workersPerPlace: 2, sync: false, locks: true, timeoutMs: OPERATION_TIMEOUT_MS },
+      ...(trial.fault && { durationMs: FAULTS_MS }),
       faults: (signal) => faults(cluster, trial, random, signal),
       ...trial.settings,
     }).run();
@@ -73,7 +77,7 @@ onRoot('mounts of one cluster are coherent', () => {
     'when nothing fails',
     async () => {
       const plan = { mounts: 3, etcd: 1, store: 's3' } as const;
-      expect(await isCoherent('calm', { plan, operations: OPERATIONS })).toEqual([]);
+      expect(await isCoherent('calm', { plan })).toEqual([]);
     },
     TEST_TIMEOUT_MS,
   );
@@ -90,7 +94,7 @@ onRoot('mounts of one cluster stay coherent, and no program sees an error, while
         await leader.start();
       };
       const plan = { mounts: 3, etcd: 1, coordinators: 2 } as const;
-      expect(await isCoherent('coordinator', { plan, operations: OPERATIONS / 4, fault })).toEqual([]);
+      expect(await isCoherent('coordinator', { plan, fault })).toEqual([]);
     },
     TEST_TIMEOUT_MS,
   );
@@ -113,7 +117,7 @@ onRoot('mounts of one cluster stay coherent, and no program sees an error, while
         await etcd.ready();
       };
       const plan = { mounts: 3, etcd: 3 } as const;
-      expect(await isCoherent('etcd', { plan, operations: OPERATIONS / 4, fault })).toEqual([]);
+      expect(await isCoherent('etcd', { plan, fault })).toEqual([]);
     },
     TEST_TIMEOUT_MS,
   );
@@ -129,7 +133,7 @@ onRoot('mounts of one cluster stay coherent, and no program sees an error, while
         storeProxy?.heal();
       };
       const plan = { mounts: 3, etcd: 1, store: 's3' } as const;
-      expect(await isCoherent('store', { plan, operations: OPERATIONS / 4, fault })).toEqual([]);
+      expect(await isCoherent('store', { plan, fault })).toEqual([]);
     },
     TEST_TIMEOUT_MS,
   );
@@ -145,7 +149,7 @@ onRoot('mounts of one cluster stay coherent, and no program sees an error, while
         mount.heal();
       };
       const plan = { mounts: 3, etcd: 1, sessionTtl: '10s' } as const;
-      expect(await isCoherent('connections', { plan, operations: OPERATIONS / 4, fault })).toEqual([]);
+      expect(await isCoherent('connections', { plan, fault })).toEqual([]);
     },
     TEST_TIMEOUT_MS,
   );
@@ -165,7 +169,7 @@ onRoot('what was fsynced is coherent, and stays, while', () => {
         await mount.start();
       };
       const plan = { mounts: 3, etcd: 1, sessionTtl: '3s' } as const;
-      await isCoherent('mount', { plan, operations: OPERATIONS / 8, fault, settings });
+      await isCoherent('mount', { plan, fault, settings });
     },
     TEST_TIMEOUT_MS,
   );
@@ -181,7 +185,7 @@ onRoot('what was fsynced is coherent, and stays, while', () => {
         mount.heal();
       };
       const plan = { mounts: 3, etcd: 1, sessionTtl: '3s' } as const;
-      await isCoherent('cut-off', { plan, operations: OPERATIONS / 8, fault, settings });
+      await isCoherent('cut-off', { plan, fault, settings });
     },
     TEST_TIMEOUT_MS,
   );

@@ -1,11 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cli, isMounted } from '../mounted.js';
 import type { Reaper } from '../reaper.js';
 import { run } from '../run.js';
 import type { TcpProxy } from '../tcp-proxy.js';
-import type { Place } from '../workload/coherence-run.js';
 import type { TurnCounter } from './turn-counter.js';
 import { LoggedProcess } from './logged-process.js';
 
@@ -31,7 +30,7 @@ const SERVING = 'GlobalFS is mounted at ';
 const UMOUNT_TRIES = 50;
 
 /** A mount of the cluster: a process, a cache and a network of its own. */
-export class ClusterMount implements Place {
+export class ClusterMount {
   readonly name: string;
   readonly #settings: ClusterMountSettings;
   #process: LoggedProcess | undefined;
@@ -45,6 +44,14 @@ export class ClusterMount implements Place {
   /** The mount point. */
   get dir(): string {
     return join(this.#settings.dir, 'mnt');
+  }
+
+  /**
+   * A directory of the filesystem for workers: `prepareWork` makes it. While nothing is mounted its path is a loop
+   * of symbolic links, an error that nothing else gives, so that nobody takes the disk below for the mount.
+   */
+  get workDir(): string {
+    return join(this.dir, 'work');
   }
 
   get stateDir(): string {
@@ -67,7 +74,12 @@ export class ClusterMount implements Place {
   async start(): Promise<void> {
     const { site, proxies, config, args, reaper } = this.#settings;
     // What a killed process left there cannot be looked at.
-    if (!(await isMounted(this.dir))) await mkdir(this.dir, { recursive: true });
+    if (!(await isMounted(this.dir))) {
+      await mkdir(this.dir, { recursive: true });
+      await symlink('work', this.workDir).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+      });
+    }
     await mkdir(this.stateDir, { recursive: true });
     const addresses = proxies.map(({ port }) => `127.0.0.1:${port}`).join(', ');
     const lines = [`coordinators: [${addresses}]`, `site: ${site}`, `member: ${this.name}`, ...config];
@@ -82,6 +94,10 @@ export class ClusterMount implements Place {
       async () => started.log().includes(SERVING) && (await isMounted(this.dir)),
       SERVE_TIMEOUT_MS,
     );
+  }
+
+  async prepareWork(): Promise<void> {
+    await run('mkdir', ['-p', this.workDir]);
   }
 
   /** Unmounts as a user would, and waits for the process to end with exit code 0. */

@@ -20,6 +20,8 @@ export interface RunSettings {
   readonly workersPerPlace: number;
   /** Of all workers together; a few that belong together count as one. */
   readonly operations: number;
+  /** The end comes then, if it has not come before. */
+  readonly durationMs?: number;
   readonly seed: number;
   readonly reaper: Reaper;
   /** Every write is fsynced before it counts. With it, one worker a place: a second one would see what is not durable. */
@@ -57,6 +59,7 @@ export class CoherenceRun {
   readonly #histories: Record<string, unknown> = {};
   #left: number;
   #operations = 0;
+  #endMs = Infinity;
   #round = 0;
 
   constructor(settings: RunSettings) {
@@ -65,7 +68,10 @@ export class CoherenceRun {
   }
 
   async run(): Promise<RunResult> {
-    while (this.#left > 0 && this.#problems.length === 0) await this.#nextRound();
+    this.#endMs = performance.now() + (this.#settings.durationMs ?? Infinity);
+    while (this.#left > 0 && this.#problems.length === 0 && performance.now() < this.#endMs) {
+      await this.#nextRound();
+    }
     return {
       operations: this.#operations,
       problems: this.#problems,
@@ -102,7 +108,7 @@ export class CoherenceRun {
     this.#left -= left;
     const work = async (desk: Desk, index: number): Promise<void> => {
       const random = new Random(this.#settings.seed + 1000 * this.#round + index);
-      while (left-- > 0 && !ended.signal.aborted) {
+      while (left-- > 0 && !ended.signal.aborted && performance.now() < this.#endMs) {
         const errorsBefore = this.#errorCount();
         await random.of(subjects).work(await desk.worker(), random);
         this.#operations++;
