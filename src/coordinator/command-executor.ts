@@ -1,7 +1,8 @@
-import { GfsError, type Ino } from '../core/index.js';
+import { GfsError, type Ino, toGfsError } from '../core/index.js';
 import type { LeaseChanges } from '../leases/index.js';
 import { type Command, type Executed, type Namespace, isRegular } from '../namespace/index.js';
 import { answerOf, answerOfRepeated, isBirth } from './command-answer.js';
+import { shownByError } from './command-error.js';
 import { type ExecuteRequest, InFlightCommand } from './in-flight-command.js';
 import type { LeaseDesk } from './lease-desk.js';
 import type { OpenRequest } from './open-request.js';
@@ -16,7 +17,7 @@ export interface CommandExecutorOptions {
   readonly waits: StoreWaits;
   readonly unsettled: UnsettledChanges;
   readonly orphans: Orphans;
-  readonly reader: Pick<Reader, 'waits'>;
+  readonly reader: Pick<Reader, 'waits' | 'waitsToFail' | 'thaws'>;
   /** Evaluates a request anew. */
   readonly resume: (request: OpenRequest) => void;
 }
@@ -25,7 +26,8 @@ type Request = OpenRequest<ExecuteRequest>;
 
 /**
  * Executes the mounts' commands, each once: recalls what is in the way, applies, tells the others, and answers
- * when the command is stored and all others have forgotten what was before.
+ * when the command is stored and all others have forgotten what was before. One that fails tells of what others
+ * have done: it waits until that may be shown, and is decided anew.
  */
 export class CommandExecutor {
   readonly #options: CommandExecutorOptions;
@@ -47,7 +49,7 @@ export class CommandExecutor {
       request.reply(answerOfRepeated(this.#options, request, outcome));
     } else if (ask.command.kind === 'reap') {
       this.#reap(request, ask.command.ino);
-    } else if (!this.#waits(request)) {
+    } else if (!this.#options.reader.thaws(request) && !this.#waits(request)) {
       this.#execute(request);
     }
   }
@@ -112,7 +114,7 @@ export class CommandExecutor {
   }
 
   #execute(request: Request): void {
-    const { namespace, desk, waits, unsettled, orphans } = this.#options;
+    const { namespace, desk, reader, waits, unsettled, orphans } = this.#options;
     const { session, request: ask } = request;
     let executed: Executed;
     try {
@@ -122,6 +124,9 @@ export class CommandExecutor {
       ]);
     } catch (thrown) {
       if (request.excluding) this.#lower(request);
+      const error = toGfsError(thrown);
+      const shown = shownByError(namespace, ask.command, error);
+      if (reader.waitsToFail(request, shown, error)) return;
       throw thrown;
     }
     const command = new InFlightCommand(request, executed);

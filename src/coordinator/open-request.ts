@@ -11,9 +11,9 @@ export interface LiveAnswer {
   readonly live: LiveAttributes | undefined;
 }
 
-/** An answer that is only waited for until it may be shown: see Reader. */
+/** An answer that is only kept until it may be shown: see Reader. */
 export interface FrozenAnswer {
-  readonly result: Result;
+  readonly answer: Result | GfsError;
   readonly until: readonly InFlightCommand[];
 }
 

@@ -19,10 +19,13 @@ const DELAYS_MAX = 3;
 
 export type ReadRequest = Extract<Request, { op: 'lookup' | 'inode' | 'read-directory' | 'xattrs' }>;
 
-/** What an answer shows. */
-interface Touched {
+/** What an answer shows of the namespace. */
+export interface Shown {
   readonly inos: readonly Ino[];
-  readonly entry?: readonly [parent: Ino, name: Name];
+  readonly entries: readonly (readonly [parent: Ino, name: Name])[];
+}
+
+interface Touched extends Shown {
   /** Regular files whose size and times the answer shows. */
   readonly files: readonly Ino[];
   /** Of a directory that is read. */
@@ -53,19 +56,33 @@ export class Reader {
 
   /** @throws GfsError ESTALE for what is no more; CORRUPT */
   evaluate(request: OpenRequest<ReadRequest>): void {
-    if (request.frozen !== undefined) {
-      this.#thaw(request);
-      return;
-    }
+    if (this.thaws(request)) return;
     const touched = this.#touched(request.request);
     if (this.#asksWriters(request, touched.files)) return;
-    if (this.#waitsFor(request, touched)) return;
+    if (this.#waitsFor(request, touched, () => this.#answer(request, touched, false))) return;
     request.reply(this.#answer(request, touched, true));
   }
 
   /** Whether the inodes may be shown now; if not, the request is taken up when that has changed. */
   waits(request: OpenRequest, inos: readonly Ino[]): boolean {
-    return this.#waitsFor(request, { inos, files: [] });
+    return this.#waitsFor(request, { inos, entries: [] });
+  }
+
+  /** The same for an error that shows this. After some waits it is kept until it may be told. */
+  waitsToFail(request: OpenRequest, shown: Shown, error: GfsError): boolean {
+    return this.#waitsFor(request, shown, () => error);
+  }
+
+  /** Whether the request's answer is there, and only kept until it may be shown: it is sent if that is so now. */
+  thaws(request: OpenRequest): boolean {
+    const { frozen } = request;
+    if (frozen === undefined) return false;
+    const { answer, until } = frozen;
+    const hiding = until.find((command) => command.hiddenFrom(request.session));
+    if (hiding !== undefined) hiding.addReader(request);
+    else if (answer instanceof GfsError) request.fail(answer);
+    else request.reply(answer);
+    return true;
   }
 
   /** A record as the session may have it now: under a read lease, if that can be. */
@@ -93,21 +110,30 @@ export class Reader {
         this.#inodeOf(parent);
         const child = namespace.lookup(parent, name);
         const inos = child === undefined ? [] : [child.ino];
-        return { entry: [parent, name], inos, files: child !== undefined && isRegular(child) ? inos : [] };
+        return {
+          entries: [[parent, name]],
+          inos,
+          files: child !== undefined && isRegular(child) ? inos : [],
+        };
       }
       case 'inode': {
         const record = namespace.inode(ask.ino);
-        return { inos: [ask.ino], files: record !== undefined && isRegular(record) ? [ask.ino] : [] };
+        return {
+          inos: [ask.ino],
+          entries: [],
+          files: record !== undefined && isRegular(record) ? [ask.ino] : [],
+        };
       }
       case 'xattrs':
-        return { inos: [this.#inodeOf(ask.ino).ino], files: [] };
+        return { inos: [this.#inodeOf(ask.ino).ino], entries: [], files: [] };
       case 'read-directory': {
         const directory = this.#inodeOf(ask.ino);
         const page = namespace.readDirectory(ask.ino, ask.after as Name | '', pageLimit(ask.limit));
-        if (!ask.plus) return { inos: [directory.ino], files: [], page };
+        if (!ask.plus) return { inos: [directory.ino], entries: [], files: [], page };
         const children = page.flatMap(({ ino }) => namespace.inode(ino) ?? []);
         const files = children.filter(isRegular).map(({ ino }) => ino);
-        return { inos: [directory.ino, ...children.map(({ ino }) => ino)], files, page };
+        const inos = [directory.ino, ...children.map(({ ino }) => ino)];
+        return { inos, entries: [], files, page };
       }
     }
   }
@@ -128,25 +154,25 @@ export class Reader {
     return true;
   }
 
-  #waitsFor(request: OpenRequest, touched: Touched): boolean {
+  /** @param last the answer that is kept in the end; undefined: waits as often as it takes */
+  #waitsFor(request: OpenRequest, shown: Shown, last?: () => Result | GfsError): boolean {
     const { namespace, unsettled } = this.#options;
     const { session } = request;
     let pending: Promise<void> | undefined;
     let hiding: readonly InFlightCommand[] = [];
-    for (const ino of touched.inos) {
+    for (const ino of shown.inos) {
       pending ??= namespace.pendingCommit(ino);
       if (hiding.length === 0) hiding = unsettled.ofInode(ino, session);
     }
-    if (touched.entry !== undefined) {
-      const [parent, name] = touched.entry;
+    for (const [parent, name] of shown.entries) {
       pending ??= namespace.pendingEntryCommit(parent, name);
       if (hiding.length === 0) hiding = unsettled.ofEntry(parent, name, session);
     }
     if (pending === undefined && hiding.length === 0) return false;
     request.delays++;
     request.park();
-    if (request.delays >= DELAYS_MAX && isRead(request)) {
-      this.#freeze(request, touched);
+    if (request.delays >= DELAYS_MAX && last !== undefined) {
+      this.#freeze(request, shown, last());
     } else if (pending !== undefined) {
       this.#waitForStore(request, pending);
     } else {
@@ -162,21 +188,14 @@ export class Reader {
     });
   }
 
-  #freeze(request: OpenRequest<ReadRequest>, touched: Touched): void {
+  #freeze(request: OpenRequest, { inos, entries }: Shown, answer: Result | GfsError): void {
     const { namespace, unsettled } = this.#options;
-    const until = touched.inos.flatMap((ino) => unsettled.ofInode(ino, request.session));
-    if (touched.entry !== undefined) until.push(...unsettled.ofEntry(...touched.entry, request.session));
-    request.frozen = { result: this.#answer(request, touched, false), until };
+    const { session } = request;
+    const until = inos.flatMap((ino) => unsettled.ofInode(ino, session));
+    for (const [parent, name] of entries) until.push(...unsettled.ofEntry(parent, name, session));
+    request.frozen = { answer, until };
     // Groups are stored in order: with the last one, all that the answer shows is stored.
     this.#waitForStore(request, namespace.stored());
-  }
-
-  #thaw(request: OpenRequest): void {
-    const { frozen } = request;
-    if (frozen === undefined) return;
-    const hiding = frozen.until.find((command) => command.hiddenFrom(request.session));
-    if (hiding === undefined) request.reply(frozen.result);
-    else hiding.addReader(request);
   }
 
   #answer(request: OpenRequest<ReadRequest>, { page = [] }: Touched, mayLease: boolean): Result {
@@ -243,15 +262,3 @@ export class Reader {
 const NO_BYTES = new Uint8Array(0);
 
 const pageLimit = (limit: number): number => Math.max(1, Math.min(limit, PAGE_ENTRIES_MAX));
-
-function isRead(request: OpenRequest): request is OpenRequest<ReadRequest> {
-  switch (request.request.op) {
-    case 'lookup':
-    case 'inode':
-    case 'read-directory':
-    case 'xattrs':
-      return true;
-    default:
-      return false;
-  }
-}
