@@ -8,7 +8,7 @@ import type { Orphans } from './orphans.js';
 import type { Session } from './session.js';
 import type { SessionRegistry } from './session-registry.js';
 import type { SiteRegistry } from './site-registry.js';
-import type { Hello, ServerStream, Welcome } from './wire/index.js';
+import type { Claim, Hello, ServerStream, Welcome } from './wire/index.js';
 
 export interface AdmissionOptions {
   readonly namespace: Namespace;
@@ -37,6 +37,9 @@ export class Admission {
       const protocol = negotiateProtocol(hello);
       const known = hello.session === undefined ? undefined : sessions.live(hello.session);
       if (known !== undefined) {
+        if (hello.connection <= known.connection) {
+          throw new GfsError('UNAVAILABLE', 'a later connection of this mount is there already');
+        }
         this.#resume(known, hello, stream, protocol);
         done(known);
         return;
@@ -56,13 +59,14 @@ export class Admission {
   #resume(session: Session, hello: Hello, stream: ServerStream, protocol: number): void {
     const { namespace, sessions, desk, locks, orphans, grace } = this.#options;
     const { state } = session;
+    session.connection = hello.connection;
     session.dropRequests();
     sessions.connected(session, stream);
     if (state.kind === 'connected') state.stream.close();
     stream.send(this.#welcome(session, protocol, true));
     locks.claim(session, hello.locks);
     const unanswered = new Set(session.applied.inos(hello.answeredBelow));
-    desk.reset(session, hello.claims, unanswered);
+    desk.reset(session, validClaims(session, hello.claims), unanswered);
     if (session.state.kind === 'ended') return; // its claims contradict others'
     for (const ino of unanswered) {
       // A file without a name whose author has not been told yet that it is there.
@@ -88,6 +92,7 @@ export class Admission {
         done(undefined);
         return;
       }
+      session.connection = hello.connection;
       desk.machine.openSession(session.id);
       logger.info('A mount has come', { session: session.id, epoch, ...session.facts, peer: stream.peer });
       session.send(this.#welcome(session, protocol, false));
@@ -107,6 +112,15 @@ export class Admission {
       sites: sites.list(),
     };
   }
+}
+
+/** Another session may hold what a commit has given up, though its author was not answered. */
+function validClaims({ applied }: Session, claims: readonly Claim[]): Claim[] {
+  return claims.map((claim) => {
+    const { ino, committing } = claim;
+    const isVoid = committing !== undefined && applied.get(committing) !== undefined;
+    return isVoid ? { ino, mode: 'known' } : claim;
+  });
 }
 
 function refuse(stream: ServerStream, { code, message }: GfsError): void {

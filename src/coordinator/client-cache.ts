@@ -12,7 +12,7 @@ import { RecordCompactor } from './client-compact.js';
 import { CachedDirectory, type Meaning, type NameCount } from './client-directory.js';
 import { LeaseCaps } from './client-lease-caps.js';
 import { type Xattrs, XattrCache } from './client-xattrs.js';
-import type { SentInode } from './wire/index.js';
+import type { Claim, SentInode } from './wire/index.js';
 
 /** Lease modes as numbers that can be compared. */
 export const LeaseLevel = { none: 0, known: 1, read: 2, write: 3 } as const;
@@ -249,7 +249,7 @@ export class LeaseCache {
    * @param committing write leases that end when a command under way is done: whether it is, nobody knows
    *   here. They are claimed, but not relied on.
    */
-  keepClaims(keepsWrite: (ino: Ino) => boolean, committing: ReadonlySet<Ino>): void {
+  keepClaims(keepsWrite: (ino: Ino) => boolean, committing: ReadonlyMap<Ino, number>): void {
     this.#xattrs.clear();
     for (const directory of this.#directories.values()) directory.clear();
     this.#directories.clear();
@@ -266,13 +266,17 @@ export class LeaseCache {
 
   /** Nothing is held any more. */
   clear(): void {
-    this.keepClaims(() => false, new Set());
+    this.keepClaims(() => false, new Map());
     this.#inodes.clear();
   }
 
-  *claims(committing: ReadonlySet<Ino>): Iterable<{ readonly ino: Ino; readonly mode: 'known' | 'write' }> {
-    for (const [ino, { level }] of this.#inodes)
-      yield { ino, mode: level === LeaseLevel.write || committing.has(ino) ? 'write' : 'known' };
+  /** @param committing as for `keepClaims`: the numbers of those commands */
+  *claims(committing: ReadonlyMap<Ino, number>): Iterable<Claim> {
+    for (const [ino, { level }] of this.#inodes) {
+      const number = committing.get(ino);
+      if (number !== undefined) yield { ino, mode: 'write', committing: number };
+      else yield { ino, mode: level === LeaseLevel.write ? 'write' : 'known' };
+    }
   }
 
   #forgetContent(ino: Ino): void {
@@ -336,7 +340,7 @@ export class LeaseCache {
   }
 }
 
-function inodeMadeBy(command: Command): Ino | undefined {
+export function inodeMadeBy(command: Command): Ino | undefined {
   switch (command.kind) {
     case 'create':
     case 'mkdir':

@@ -1,9 +1,10 @@
 import { errorFields, GfsError, type Ino, type Logger } from '../core/index.js';
 import type { Command, CommandResult, InodeRecord } from '../namespace/index.js';
 import type { Awaitable } from './client.js';
-import { type LeaseCache, LeaseLevel } from './client-cache.js';
+import { type LeaseCache, LeaseLevel, inodeMadeBy } from './client-cache.js';
 import type { ClientRecalls } from './client-recalls.js';
 import type { ClientRequests } from './client-requests.js';
+import type { Claim } from './wire/index.js';
 
 /** Inodes that are made known to the coordinator again at a time, after a session was lost. */
 const KNOW_PARALLEL = 64;
@@ -23,8 +24,10 @@ export class ClientCommands {
   readonly #options: CommandOptions;
   /** Commits that give the write lease up, and are not answered. */
   readonly #committing = new Map<Ino, Promise<unknown>>();
-  /** Those of them that were begun under the write lease. */
-  readonly #leased = new Set<Ino>();
+  /** Those of them that were begun under the write lease, with their numbers. */
+  readonly #leased = new Map<Ino, number>();
+  /** New inodes that were claimed while the command that makes them was not answered. */
+  readonly #claimed = new Set<Ino>();
   /** Leases that were granted in this turn of the event loop. */
   readonly #fresh = new Set<Ino>();
 
@@ -34,13 +37,27 @@ export class ClientCommands {
 
   execute(command: Command, keepWrite: boolean): Awaitable<CommandResult> {
     if (command.kind === 'reap') return this.#reap(command.ino);
-    if (command.kind !== 'commit' || keepWrite) return this.#execute(command, keepWrite);
+    if (command.kind !== 'commit' || keepWrite)
+      return this.#execute(command, keepWrite, this.#options.requests.nextNumber());
     return this.#commitAndPart(command);
   }
 
   /** Write leases that end with a commit that is not answered: whether they have ended is not known here. */
-  get committing(): ReadonlySet<Ino> {
+  get committing(): ReadonlyMap<Ino, number> {
     return this.#leased;
+  }
+
+  /** What commands without an answer may have made: it is in use, for others can find and unlink it already. */
+  claims(): Claim[] {
+    const { cache, requests } = this.#options;
+    const claims: Claim[] = [];
+    for (const command of requests.sentCommands()) {
+      const ino = inodeMadeBy(command);
+      if (ino === undefined || cache.level(ino) !== LeaseLevel.none) continue;
+      this.#claimed.add(ino);
+      claims.push({ ino, mode: 'known' });
+    }
+    return claims;
   }
 
   /** Whether a lease was granted in this turn of the event loop. */
@@ -56,15 +73,17 @@ export class ClientCommands {
   /** The session was lost, and all leases with it. */
   lost(): void {
     this.#leased.clear();
+    this.#claimed.clear();
   }
 
   /** The coordinator turns the write lease into a read lease when it comes to the command: nothing new may begin now. */
   #commitAndPart(command: Extract<Command, { kind: 'commit' }>): Promise<CommandResult> {
-    const { cache } = this.#options;
+    const { cache, requests } = this.#options;
     const { ino } = command;
-    if (cache.level(ino) === LeaseLevel.write) this.#leased.add(ino);
+    const number = requests.nextNumber();
+    if (cache.level(ino) === LeaseLevel.write) this.#leased.set(ino, number);
     cache.part(ino);
-    const done = this.#execute(command, false);
+    const done = this.#execute(command, false, number);
     const settled = done
       .then(
         () => undefined,
@@ -79,9 +98,8 @@ export class ClientCommands {
     return done;
   }
 
-  #execute(command: Command, keepWrite: boolean): Promise<CommandResult> {
+  #execute(command: Command, keepWrite: boolean, number: number): Promise<CommandResult> {
     const { cache, requests } = this.#options;
-    const number = requests.nextNumber();
     let lettingGo = false;
     const done = requests.ask<'execute', CommandResult>(
       { op: 'execute', number, answeredBelow: 0, keepWrite, command },
@@ -95,11 +113,20 @@ export class ClientCommands {
         return orphaned === undefined ? { inode: inode.record } : { inode: inode.record, orphaned };
       },
     );
-    return done.then(async (result) => {
-      // The inode was released meanwhile, and is used again now: the coordinator must know.
-      if (lettingGo) await this.#options.inode(result.inode.ino);
-      return result;
-    });
+    return done
+      .finally(() => this.#unclaim(command))
+      .then(async (result) => {
+        // The inode was released meanwhile, and is used again now: the coordinator must know.
+        if (lettingGo) await this.#options.inode(result.inode.ino);
+        return result;
+      });
+  }
+
+  /** The command is over; what it has not made nobody uses. */
+  #unclaim(command: Command): void {
+    const ino = inodeMadeBy(command);
+    if (ino === undefined || !this.#claimed.delete(ino)) return;
+    if (this.#options.cache.level(ino) === LeaseLevel.none) this.#options.release([ino]);
   }
 
   /** The coordinator deletes an orphan itself, as soon as nobody knows it. */
@@ -148,6 +175,9 @@ export class ClientCommands {
 
   /** Tells a new session's coordinator what is in use here: an orphan among it is kept as long as that lasts. */
   know(inos: readonly Ino[]): void {
+    const { cache, requests } = this.#options;
+    // From now on: the next hello claims them too, and who lets go of one before the answer says so.
+    for (const ino of inos) cache.grant(ino, LeaseLevel.known, requests.nextId);
     let next = 0;
     const worker = async (): Promise<void> => {
       for (let ino = inos[next++]; ino !== undefined; ino = inos[next++]) {

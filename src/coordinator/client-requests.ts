@@ -1,4 +1,5 @@
 import { GfsError, toGfsError } from '../core/index.js';
+import type { Command } from '../namespace/index.js';
 import type { ClientStream, Request, Result, ServerMessage } from './wire/index.js';
 
 /**
@@ -187,6 +188,14 @@ export class ClientRequests {
     }
     if ((await Promise.all(fates)).includes(false)) {
       throw new GfsError('EIO', 'the session ended before all commands were answered');
+    }
+  }
+
+  /** Commands that were sent and are not answered, in order. */
+  *sentCommands(): Iterable<Command> {
+    for (const id of this.#commands.values()) {
+      const pending = this.#pending.get(id);
+      if (pending?.sent === true && pending.request.op === 'execute') yield pending.request.command;
     }
   }
 

@@ -78,6 +78,11 @@ export class ClientSession {
   #state: SessionReport['state'] = 'connecting';
   #stateSinceMs: number;
   #connections = 0;
+  /**
+   * Of the last hello. The first is the time, so that a process that goes on with another one's session counts
+   * on; if the clock was set back meanwhile, it is refused until that session has expired.
+   */
+  #hello: number;
   /** Of the last refusal that was logged: the same one comes again and again. */
   #lastRefusal = '';
 
@@ -87,6 +92,7 @@ export class ClientSession {
     this.#addresses = new AddressWalk(options.addresses, options.random ?? Math.random);
     this.#stateSinceMs = options.clock.monotonicMs();
     this.#session = options.left;
+    this.#hello = Math.floor(options.clock.wallMs());
     this.#started = new Promise((resolve, reject) => {
       this.#firstWelcome = resolve;
       this.#noWelcome = reject;
@@ -175,6 +181,7 @@ export class ClientSession {
       ...facts,
       ...(this.#session === undefined ? {} : { session: this.#session }),
       ...this.#owner.claim(),
+      connection: ++this.#hello,
     };
     this.#conversation = new Conversation({
       ...{ dialer, address, clock, hello },

@@ -266,7 +266,7 @@ export class RemoteClient implements NamespaceClient {
     this.#dropReads();
     const { answeredBelow } = this.#requests;
     return {
-      claims: [...this.#cache.claims(this.#commands.committing)],
+      claims: [...this.#cache.claims(this.#commands.committing), ...this.#commands.claims()],
       locks: this.#locks.claims(),
       answeredBelow,
     };

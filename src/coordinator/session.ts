@@ -38,6 +38,8 @@ export class Session {
   /** Without a heartbeat before, the session ends. */
   expiresAtMs: number;
   health: NodeHealth | null = null;
+  /** Of the newest hello; a new leader takes the first that comes. */
+  connection = -1;
   /** Requests of the present stream that wait for something. */
   readonly waiting = new Map<number, OpenRequest>();
   /** Notices that the mount has not acknowledged, and the commands that wait for it. */

@@ -101,6 +101,7 @@ describe('hello', () => {
       claims: [],
       locks: [],
       answeredBelow: 0,
+      connection: 1,
     });
     await turns();
     expect(heard).toMatchObject([{ kind: 'refused', code: 'UNAVAILABLE', leader: ADDRESS }]);

@@ -121,6 +121,7 @@ describe('a cut connection', () => {
       { ino: 5, mode: 'write' },
       { ino: 6, mode: 'known' },
     ]);
+    expect(hello?.connection).toBeGreaterThan(coordinator.hellos[0]?.connection ?? Infinity);
     expect(hello?.locks).toEqual([{ ino: 6, family: 'posix', range: request }]);
     expect(client.holds(inoOf(5), 'write')).toBe(true);
     expect(client.holds(inoOf(6), 'read')).toBe(false);
@@ -140,6 +141,33 @@ describe('a cut connection', () => {
     coordinator.reply(await coordinator.asked('inode'), { op: 'inode', inode: leased(file(5)) });
     for (const asked of again) coordinator.reply(asked, unlinked);
     expect(await Promise.all(calls.map(outcome))).toEqual(['done', 'done', 'done']);
+  });
+
+  test('claims what was being made, from the sending on, until it is known that it is not there', async () => {
+    const rig = await make();
+    const { client, coordinator } = rig;
+    const common = { parent: inoOf(2), caller: { uid: 1, gid: 1 }, timeNs: timeNs(5n) };
+    const mode = { mode: 0o644, umask: 0 };
+    const named = (name: string) => ({ ...common, name: nameOf(name) });
+    const calls = [
+      client.execute({ kind: 'create', ...named('a'), ...mode, ino: inoOf(11) }),
+      client.execute({ kind: 'mkdir', ...named('b'), ...mode, ino: inoOf(12) }),
+      client.execute({ kind: 'mknod', ...named('c'), ...mode, rdev: 0, ino: inoOf(13) }),
+      client.execute({ kind: 'symlink', ...named('d'), target: 't', ino: inoOf(14) }),
+      client.execute({ kind: 'tmpfile', ...common, ...mode, ino: inoOf(15) }),
+    ].map(outcome);
+    await turns();
+    await cut(rig);
+    const known = [11, 12, 13, 14, 15].map((ino) => ({ ino, mode: 'known' }));
+    expect(coordinator.hellos[1]?.claims).toEqual(known);
+    coordinator.taken().forEach((message, i) => {
+      const { id } = message as { id: number };
+      if (i === 0) coordinator.send({ kind: 'error', id, code: 'EEXIST', message: '', retryable: false });
+      else coordinator.reply({ id }, { op: 'execute', inode: leased(file(11 + i)), writes: [], leased: [] });
+    });
+    expect(await Promise.all(calls)).toEqual(['EEXIST', 'done', 'done', 'done', 'done']);
+    expect((await coordinator.got('release')).inos).toEqual([11]);
+    expect(coordinator.taken()).toEqual([]);
   });
 
   test('acknowledgements of what came over it are not sent over the next one', async () => {
@@ -190,6 +218,10 @@ describe('a lost session', () => {
     expect(client.holds(inoOf(5), 'write')).toBe(false);
     expect(client.report()).toMatchObject({ locks: 0, state: 'connected' });
     // What is in use is made known to the new session's coordinator.
+    expect((await coordinator.asked('acquire')).request).toEqual({ op: 'acquire', ino: 5, mode: 'known' });
+    coordinator.knowsSessions = true;
+    await cut(rig);
+    expect(coordinator.hellos[2]?.claims).toEqual([{ ino: 5, mode: 'known' }]);
     expect((await coordinator.asked('acquire')).request).toEqual({ op: 'acquire', ino: 5, mode: 'known' });
     coordinator.reply(await coordinator.asked('inode'), { op: 'inode', inode: leased(file(6)) });
     expect(await reading).toEqual(file(6));

@@ -98,6 +98,7 @@ export class ScriptedMount {
   #stream: ClientStream | undefined;
   #lastId = 0;
   #number = 0;
+  #connection = 0;
   #nowNs = 1_000_000n;
   #ino = 0;
   readonly #answers = new Map<number, (answer: Result | Failed) => void>();
@@ -140,6 +141,7 @@ export class ScriptedMount {
         claims: [],
         locks: [],
         answeredBelow: 0,
+        connection: ++this.#connection,
         ...(this.welcome === undefined ? {} : { session: this.welcome.session }),
         ...more,
       });

@@ -258,9 +258,12 @@ export const clientMessages: { [K in ClientMessage['kind']]: Arbitrary<FromClien
       member: text,
       mountpoint: text,
       pid: uint32,
-      claims: fc.array(shape<Claim>({ ino, mode: fc.constantFrom('known', 'write') })),
+      claims: fc.array(
+        shape<Claim>({ ino, mode: fc.constantFrom('known', 'write'), committing: uint53 }, ['committing']),
+      ),
       locks: fc.array(shape<ClaimedLock>({ ino, family: lockFamily, range: lockRange })),
       answeredBelow: uint53,
+      connection: uint53,
     },
     ['session'],
   ),

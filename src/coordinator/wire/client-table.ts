@@ -7,7 +7,7 @@ import { lockRange, lockRequest, sessionRef } from './shared-table.js';
 import { bool, byteString, double, ino, name, text, time, uint32, uint53 } from './value-types.js';
 import { claimMode, leaseMode, lockFamily } from './word-types.js';
 
-const claim = message<Claim>({ ino: one(1, ino), mode: one(2, claimMode) });
+const claim = message<Claim>({ ino: one(1, ino), mode: one(2, claimMode), committing: maybe(3, uint53) });
 
 const claimedLock = message<ClaimedLock>({
   ino: one(1, ino),
@@ -80,6 +80,7 @@ export const clientMessage = union<ClientMessage, 'kind'>('kind', {
       claims: many(9, claim),
       locks: many(10, claimedLock),
       answeredBelow: one(11, uint53),
+      connection: one(12, uint53),
     },
   ],
   request: [2, { id: one(1, uint53), request: one(2, operation) }],

@@ -34,11 +34,15 @@ export interface Hello {
   readonly locks: readonly ClaimedLock[];
   /** Every command with a lower number has been answered: its outcome may be forgotten. */
   readonly answeredBelow: number;
+  /** Higher in each hello of a session than in those before: one that was overtaken on its way does nothing. */
+  readonly connection: number;
 }
 
 export interface Claim {
   readonly ino: Ino;
   readonly mode: 'known' | 'write';
+  /** Number of the commit that gives the write lease up and is not answered: if it was applied, the claim is void. */
+  readonly committing?: number;
 }
 
 export interface ClaimedLock {
