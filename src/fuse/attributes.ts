@@ -50,8 +50,10 @@ export class AttributeOperations {
   }
 
   async get(ino: Ino): Promise<InodeRecord> {
-    await this.#context.leases?.settled(ino);
-    return requireInode(await this.#context.client.inode(ino), ino);
+    const { client, leases } = this.#context;
+    await leases?.settled(ino);
+    const record = requireInode(await client.inode(ino), ino);
+    return leases === undefined ? record : leases.newest(record);
   }
 
   /** The record's attributes, brought up to date from the staged file where one is open. */
@@ -141,7 +143,7 @@ export class AttributeOperations {
       content.setTimes(command.atimeNs ?? live.atimeNs, command.mtimeNs ?? live.mtimeNs);
     }
     const { inode } = await client.execute(command);
-    return inode;
+    return this.#context.leases?.newest(inode) ?? inode;
   }
 
   /** Of a file that is shared, under its write lease: it is changed here, and published with its content. */

@@ -73,7 +73,7 @@ export class DirectoryOperations {
 
   /** Enough entries for `limit` bytes, with their inodes when attributes are wanted. */
   async #readPage(handle: DirectoryHandle, plus: boolean, limit: number): Promise<Page> {
-    const { client } = this.#context;
+    const { client, leases } = this.#context;
     const entries: Page = [];
     // An entry takes at least 32 bytes, 160 with attributes: more than this cannot fit.
     const most = Math.ceil(limit / (plus ? 160 : 32));
@@ -83,7 +83,10 @@ export class DirectoryOperations {
       const wanted = Math.min(PAGE_ENTRIES, most - entries.length);
       const found = await client.readDirectory(handle.ino, after, wanted);
       // All at once: what somebody else writes has to be asked for.
-      const inodes = plus ? await allOf(found.map((dentry) => client.inode(dentry.ino))) : [];
+      const known = plus ? await allOf(found.map((dentry) => client.inode(dentry.ino))) : [];
+      const inodes = await allOf(
+        known.map((inode) => (inode === undefined ? inode : (leases?.newest(inode) ?? inode))),
+      );
       for (const [i, dentry] of found.entries()) {
         const inode = inodes[i];
         after = dentry.name;

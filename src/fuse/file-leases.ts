@@ -1,4 +1,4 @@
-import type { LeaseHost, LiveAttributes, NamespaceClient } from '../coordinator/index.js';
+import type { Awaitable, LeaseHost, LiveAttributes, NamespaceClient } from '../coordinator/index.js';
 import {
   type Clock,
   errorFields,
@@ -8,7 +8,7 @@ import {
   type Name,
   toGfsError,
 } from '../core/index.js';
-import type { InodeRecord } from '../namespace/index.js';
+import { type InodeRecord, isRegular } from '../namespace/index.js';
 import type { ContentCache } from '../transfer/index.js';
 import type { KernelCache } from './context.js';
 import { LeaseGate, type GateMode } from './lease-gate.js';
@@ -24,6 +24,9 @@ const RETRY_MAX_MS = 10_000;
  * page that somebody else waits for holds it up.
  */
 const WRITE_BACK_MS = 1_000;
+
+/** Each means that this mount has published once more while it asked: more than once in a row is rare. */
+const NEWEST_ATTEMPTS = 8;
 
 export interface FileLeasesParts {
   readonly client: NamespaceClient;
@@ -112,6 +115,14 @@ export class FileLeases implements LeaseHost {
     requireWhole(file);
   }
 
+  /**
+   * A record that the kernel can be told now, in this turn. One that was waited for may be older than what this mount
+   * has published meanwhile: while content was staged its own size counted, now that it is clean the record's does.
+   */
+  newest(record: InodeRecord): Awaitable<InodeRecord> {
+    return this.#isOvertaken(record) ? this.#fetchNewest(record) : record;
+  }
+
   /** What to wait for before the kernel is told an inode's attributes. */
   settled(ino: Ino): Promise<void> | undefined {
     return this.#dropping.get(ino);
@@ -182,6 +193,25 @@ export class FileLeases implements LeaseHost {
         stagedFiles: staged,
       },
     );
+  }
+
+  #isOvertaken(record: InodeRecord): boolean {
+    if (!isRegular(record)) return false;
+    const { client, content } = this.#parts;
+    const { ino } = record;
+    if (client.attributesLeased(ino) && !client.attributesLeased(ino, record)) return true;
+    return content.versionOf(ino) > record.version;
+  }
+
+  async #fetchNewest(overtaken: InodeRecord): Promise<InodeRecord> {
+    let record = overtaken;
+    for (let attempt = 0; attempt < NEWEST_ATTEMPTS && this.#isOvertaken(record); attempt++) {
+      const found = await this.#parts.client.inode(record.ino);
+      if (found === undefined)
+        throw new GfsError('ESTALE', `no inode ${record.ino}`, { context: { ino: record.ino } });
+      record = found;
+    }
+    return record;
   }
 
   /** A file has one gate for as long as anybody uses it, also who only waits for a lease: else a recall would

@@ -40,8 +40,10 @@ export class NameOperations {
     }
     const name = parseName(raw);
     const record = await client.lookup(parent, name);
-    if (record !== undefined) this.#context.readAhead?.seen(parent, name, record);
-    return record;
+    const { leases, readAhead } = this.#context;
+    if (record === undefined || leases === undefined) return record;
+    readAhead?.seen(parent, name, record);
+    return leases.newest(record);
   }
 
   /** O_CREAT: makes the file and opens it. An existing one (another mount was faster) is opened. */

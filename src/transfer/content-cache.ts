@@ -219,6 +219,10 @@ export class NodeContentCache implements ContentCache {
     return this.#live.has(ino) || this.#index.get(ino) !== undefined;
   }
 
+  versionOf(ino: Ino): number {
+    return this.#live.get(ino)?.version ?? this.#index.get(ino)?.version ?? 0;
+  }
+
   *staged(): Iterable<Ino> {
     for (const content of this.#live.values()) if (content.staged) yield content.ino;
   }

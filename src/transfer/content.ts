@@ -92,6 +92,8 @@ export interface ContentCache {
   prefetch(inode: ContentInode): Promise<void>;
   /** Some version's content is here, if only in part. */
   isCached(ino: Ino): boolean;
+  /** The newest version that this node has, or has published; 0 when it knows of none. */
+  versionOf(ino: Ino): number;
   /** Inodes whose content is staged. */
   staged(): Iterable<Ino>;
   /** Ends one open. After the last one a staged file is sealed within the flush interval. */
