@@ -34,8 +34,8 @@ const cache = new NodeContentCache({
   cacheBytes: 64 * 1024 * 1024,
   sealDelayMs: 2,
   commit: async (sealed) => {
-    note(`commit ${JSON.stringify(sealed)}`);
     const { ino, baseVersion, manifest, size, allocatedBytes } = sealed;
+    note(`commit ${JSON.stringify({ ino, baseVersion, manifest, size, allocatedBytes })}`);
     versions.set(ino, { ino, version: baseVersion + 1, manifest, size, allocatedBytes });
     return 'committed';
   },
