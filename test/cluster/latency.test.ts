@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { withCluster, type Cluster } from '../support/cluster.js';
 import type { ClusterMount } from '../support/cluster/cluster-mount.js';
 import { isRoot } from '../support/mounted.js';
-import { shell } from '../support/run.js';
+import { shell, type RunResult } from '../support/run.js';
 
 /** Far from its coordinator: what a program waits for is counted in round trips. */
 const ROUND_TRIP_MS = 50;
@@ -20,10 +20,16 @@ interface Passed {
   readonly turns: number;
 }
 
-/** Runs a command in the tree as one mount shows it. */
+/**
+ * Runs a command in the tree as one mount shows it. The shell goes there by itself: a `cwd` would have this
+ * process wait for the mount while it starts the shell, and the mount waits for the proxies of this process.
+ */
+const inTree = (mount: ClusterMount, command: string): Promise<RunResult> =>
+  shell(`cd ${mount.dir}/tree\n${command}`);
+
 async function passed(mount: ClusterMount, command: string): Promise<Passed> {
   const [turnsBefore, beganMs] = [mount.turns, performance.now()];
-  await shell(command, { cwd: join(mount.dir, 'tree') });
+  await inTree(mount, command);
   return { ms: performance.now() - beganMs, turns: mount.turns - turnsBefore };
 }
 
@@ -54,7 +60,7 @@ async function makeTree(dir: string): Promise<void> {
         const made = join(started.dir, 'made');
         await makeTree(made);
         await shell(`cp -a ${made} ${started.mount(0).dir}/tree`);
-        await shell('git status', { cwd: join(started.mount(0).dir, 'tree') });
+        await inTree(started.mount(0), 'git status');
         ready();
         await new Promise<void>((resolve) => (release = resolve));
       });
@@ -92,9 +98,9 @@ async function makeTree(dir: string): Promise<void> {
 
   test('shows at once what another far mount has changed', async () => {
     const [one, other] = [mountAt(1), mountAt(2)];
-    await shell('cat d0/f0 > /dev/null', { cwd: join(other.dir, 'tree') });
-    await shell('echo changed > d0/f0; touch d0/new', { cwd: join(one.dir, 'tree') });
-    const { stdout } = await shell('cat d0/f0; ls d0 | wc -l', { cwd: join(other.dir, 'tree') });
+    await inTree(other, 'cat d0/f0 > /dev/null');
+    await inTree(one, 'echo changed > d0/f0; touch d0/new');
+    const { stdout } = await inTree(other, 'cat d0/f0; ls d0 | wc -l');
     expect(stdout).toBe(`changed\n${FILES_PER_DIRECTORY + 1}\n`);
   });
 });
