@@ -213,7 +213,9 @@ export class NameOperations {
     if (!this.#table.isUnused(ino)) return;
     const { client, discards, leases } = this.#context;
     if (leases !== undefined) {
-      client.unused(ino); // whether it may go is for the coordinator to say
+      // What is staged is held until it is published; then this is called again. Whether an orphan may go is for the
+      // coordinator to say.
+      if (!leases.inUse(ino)) client.unused(ino);
       return;
     }
     const record = await client.inode(ino);

@@ -99,6 +99,11 @@ export class FuseSession {
     const names = new NameOperations(context, table, this.#opener);
     const flushOnClose = parts.wishes.sharedLocks;
     const files = new FileOperations(context, table, this.#opener, attributes, { pages, flushOnClose });
+    parts.content.whenClean((ino) => {
+      names.reapIfUnused(ino).catch((thrown: unknown) => {
+        parts.logger.warn('a deleted file may be kept longer than it must', { ino, ...errorFields(thrown) });
+      });
+    });
     this.#replier = new Replier(this.#device, {
       attributes,
       names,

@@ -53,6 +53,7 @@ export class NodeContentCache implements ContentCache {
   readonly #recovered = new Set<Ino>();
   readonly #stagedBytesMax: number;
   readonly #staging: StagingRoom;
+  #clean: (ino: Ino) => void = () => undefined;
 
   constructor(options: NodeContentCacheOptions) {
     const { directory, blocks, commit, clock, logger, cacheBytes } = options;
@@ -221,6 +222,10 @@ export class NodeContentCache implements ContentCache {
 
   versionOf(ino: Ino): number {
     return this.#live.get(ino)?.version ?? this.#index.get(ino)?.version ?? 0;
+  }
+
+  whenClean(listener: (ino: Ino) => void): void {
+    this.#clean = listener;
   }
 
   *staged(): Iterable<Ino> {
@@ -442,6 +447,11 @@ export class NodeContentCache implements ContentCache {
   /** Sealed content becomes clean, in the same turn in which its file moves. */
   #sealed(content: NodeContent, outcome: CommitOutcome): void {
     if (content.discarded) return;
+    this.#makeClean(content, outcome);
+    if (this.#options.shared !== undefined) this.#clean(content.ino);
+  }
+
+  #makeClean(content: NodeContent, outcome: CommitOutcome): void {
     if (outcome === 'conflict') {
       this.#putAside(content);
       return;

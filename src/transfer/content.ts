@@ -94,6 +94,8 @@ export interface ContentCache {
   isCached(ino: Ino): boolean;
   /** The newest version that this node has, or has published; 0 when it knows of none. */
   versionOf(ino: Ino): number;
+  /** Calls `listener` whenever content that was staged is so no more. One listener; shared only. */
+  whenClean(listener: (ino: Ino) => void): void;
   /** Inodes whose content is staged. */
   staged(): Iterable<Ino>;
   /** Ends one open. After the last one a staged file is sealed within the flush interval. */

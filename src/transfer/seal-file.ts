@@ -3,6 +3,7 @@ import { type BlockHash, GfsError, native, SEEK_DATA, SEEK_HOLE, toGfsError } fr
 import { BLOCK_BYTES, EMPTY_MANIFEST, type ManifestBlock, type ManifestRef } from '../namespace/index.js';
 import { hashBlock } from './block-codec.js';
 import { type BlockHasher, INLINE_BYTES_MAX } from './block-hasher.js';
+import { BlockCopies } from './block-copies.js';
 import type { BlockStore } from './block-store.js';
 import { fdatasync } from './file-calls.js';
 import { Manifest } from './manifest.js';
@@ -50,6 +51,7 @@ export class FileSealer {
   readonly #blocks: BlockStore;
   readonly #hasher: BlockHasher;
   readonly #options: FileSealerOptions;
+  readonly #copies = new BlockCopies();
 
   constructor(blocks: BlockStore, hasher: BlockHasher, options: FileSealerOptions) {
     this.#blocks = blocks;
@@ -176,12 +178,14 @@ export class FileSealer {
   }
 
   async #storeCopy(hash: BlockHash, source: Source, offset: number, length: number): Promise<void> {
-    const bytes = await readRange(source.fd, offset, length);
-    // Reading again what was hashed: if it is not the same any more, nothing may carry this name.
-    if (hashBlock(bytes) !== hash) {
-      throw new GfsError('EIO', 'a staged file changed while it was sealed', { retryable: true });
-    }
-    await this.#blocks.put(hash, bytes);
+    await this.#copies.use(length, async (bytes) => {
+      await readInto(bytes, source.fd, offset);
+      // Reading again what was hashed: if it is not the same any more, nothing may carry this name.
+      if (hashBlock(bytes) !== hash) {
+        throw new GfsError('EIO', 'a staged file changed while it was sealed', { retryable: true });
+      }
+      await this.#blocks.put(hash, bytes);
+    });
   }
 }
 
@@ -220,8 +224,8 @@ function nextData(fd: number, offset: number, fileBytes: number): number | undef
   }
 }
 
-async function readRange(fd: number, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafeSlow(length);
+async function readInto(bytes: Buffer, fd: number, offset: number): Promise<void> {
+  const { length } = bytes;
   for (let done = 0; done < length;) {
     const count =
       length <= INLINE_BYTES_MAX
@@ -230,7 +234,6 @@ async function readRange(fd: number, offset: number, length: number): Promise<Ui
     if (count === 0) throw new GfsError('EIO', 'a staged file became shorter while it was sealed');
     done += count;
   }
-  return bytes;
 }
 
 function read(fd: number, bytes: Uint8Array, start: number, position: number): Promise<number> {
