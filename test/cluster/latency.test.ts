@@ -15,6 +15,9 @@ const SESSION_TTL_S = 60;
 /** Turns that a quiet mount takes by itself during one command: a heartbeat, and inodes given back. */
 const TURNS_BY_ITSELF = 3;
 
+/** Its name is looked up, made, and removed. */
+const TURNS_OF_A_LOCK_FILE = 3;
+
 interface Passed {
   readonly ms: number;
   readonly turns: number;
@@ -94,6 +97,13 @@ async function makeTree(dir: string): Promise<void> {
         ` (near ${second.near.ms.toFixed()} ms)\n`,
     );
     expect(second.far.turns).toBeLessThanOrEqual(TURNS_BY_ITSELF);
+  });
+
+  test('has git status wait only for the lock file that it makes and removes', async () => {
+    await inTree(mountAt(1), 'git status');
+    const { turns, ms } = await passed(mountAt(1), 'git status');
+    process.stderr.write(`latency: git status with its lock: again ${turns} turns, ${ms.toFixed()} ms\n`);
+    expect(turns).toBeLessThanOrEqual(TURNS_OF_A_LOCK_FILE + TURNS_BY_ITSELF);
   });
 
   test('shows at once what another far mount has changed', async () => {
