@@ -34,8 +34,8 @@ import { initialise, readIdentity } from './store-schema.js';
 import type { NamespaceView } from './view.js';
 
 /**
- * 65,536 decoded inodes take about 25 MB (some 400 bytes each, measured), dentries with their keys about
- * 15 MB. The store keeps the rest: 2 µs away when its pages are in memory.
+ * A file of one block takes some 350 bytes with its name when it was not used lately (bench/RESULTS.md): 23 MB; the
+ * decoded ones, 7 MB more. The store keeps the rest: 2 µs away when its pages are in memory.
  */
 const CACHE_INODES_MAX = 65_536;
 
