@@ -1,7 +1,7 @@
 import { table } from '../report.js';
 import type { Spread } from '../summary.js';
 import type { ContentRow } from './content.js';
-import type { CoordinatorMemory } from './coordinator-memory.js';
+import { type CoordinatorMemory, WARM_FILES } from './coordinator-memory.js';
 import { type DistanceRow, ROUND_TRIP_MS } from './distance.js';
 import type { ClusterGoal, ClusterRow } from './figures.js';
 
@@ -48,16 +48,16 @@ function memoryTable({ files, settings, goal }: CoordinatorMemory): string[] {
   return table(
     [
       `coordinator memory, ${files} files (RssAnon)`,
-      'started',
-      'all read, garbage too',
-      'all read',
-      'for each file',
-      'leased to a mount, more for each',
+      `${grouped(WARM_FILES)} looked up`,
+      'all, garbage too',
+      'all',
+      'for each more',
+      'and leased to a mount',
       'goal',
     ],
     settings.map((setting, i) => [
       `cacheInodes: ${setting.cacheInodes}`,
-      ...[setting.started, setting.grown, setting.cached].map(mebibytes),
+      ...[setting.warm, setting.grown, setting.cached].map(mebibytes),
       `${setting.cachedEach.toFixed(0)} B`,
       `${setting.leasedEach.toFixed(0)} B`,
       i === 0 ? verdict(goal) : '',
