@@ -87,15 +87,8 @@ async function measureSetting(run: ClusterRun, filled: string, cacheInodes: numb
       const leased = await collected(pid);
       await worker?.run('leave', null);
       const cachedEach = (cached - warm) / (files - WARM_FILES);
-      return {
-        cacheInodes,
-        started,
-        grown,
-        cached,
-        leased,
-        cachedEach,
-        leasedEach: (leased - cached) / files,
-      };
+      const leasedEach = (leased - cached) / files;
+      return { cacheInodes, warm, grown, cached, leased, cachedEach, leasedEach };
     }),
   );
 }
