@@ -10,14 +10,17 @@ import { run } from '../support/run.js';
  * in a jest of its own with `GLOBALFS_TEST_PEER=cluster`, as it can be run by hand.
  */
 const SUITES = [
-  ['differential', { GLOBALFS_TEST_OPS: '3000' }],
-  ['kill', { GLOBALFS_TEST_KILLS: '10' }],
   ['posix-attributes', {}],
   ['posix-names', {}],
   ['posix-paths', {}],
   ['posix-regressions', {}],
-  ['programs', {}],
   ['semantics', {}],
+] as const;
+/** Minutes more: with `GLOBALFS_TEST_ONE_NODE=1`. */
+const LONG_SUITES = [
+  ['differential', { GLOBALFS_TEST_OPS: '3000' }],
+  ['kill', { GLOBALFS_TEST_KILLS: '10' }],
+  ['programs', {}],
 ] as const;
 const SUITE_TIMEOUT_MS = 600_000;
 
@@ -31,7 +34,7 @@ interface Results {
 
 const runnable = isRoot && peer === 'globalfs' ? test : test.skip;
 
-runnable.each(SUITES)(
+runnable.each(process.env.GLOBALFS_TEST_ONE_NODE === '1' ? [...SUITES, ...LONG_SUITES] : SUITES)(
   'test/mount/%s.test.ts on a mount of a cluster',
   async (suite, env) => {
     const dir = await mkdtemp(join(tmpdir(), 'globalfs-jest-'));
